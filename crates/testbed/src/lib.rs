@@ -1,0 +1,39 @@
+//! Real Redis and Valkey servers on loopback, for tests, the demo and benchmarks.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! let cluster = testbed::Cluster::start(3, 1)?;
+//! let mut connection = cluster.masters()[0].connection()?;
+//! redis::cmd("PING").query::<String>(&mut connection)?;
+//! cluster.masters()[1].stop(); // hangs, as a node behind a dead network does
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything here is synchronous. A [`Server`] or [`Cluster`] finds its own free ports, so any
+//! number of them run side by side, also from several processes.
+//!
+//! **Nothing is left behind.** Each [`Server`] or [`Cluster`] has one small shell process, its
+//! reaper, that knows the process ids of the servers and owns their directory. It waits for the
+//! end of a pipe whose other end is held here. That end comes when the value is dropped, and just
+//! as surely when this process panics, is interrupted or is killed; then the reaper kills the
+//! servers and removes the directory. There is no other cleaning path.
+
+mod binary;
+mod cluster;
+mod detached;
+mod fleet;
+mod formation;
+mod install;
+mod node;
+mod ports;
+mod reaper;
+mod server;
+mod view;
+
+pub use binary::{Binary, server_binary};
+pub use cluster::{Cluster, ClusterOptions};
+pub use detached::{Detached, DetachedNode, Stopped, is_detached_running, stop_detached};
+pub use node::Node;
+pub use reaper::stop_all;
+pub use server::Server;

@@ -1,0 +1,176 @@
+//! The builder of both kinds of pool, and the settings that make no sense.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+
+use crate::cluster;
+use crate::error::BuildError;
+use crate::pool::Pool;
+use crate::settings::Settings;
+
+/// Settings for a [`Pool`] or a [`cluster::Pool`]. Made by their `builder`.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let pool = wait_pool_redis::cluster::Pool::builder(["redis://10.0.0.1:7000", "redis://10.0.0.2:7000"])
+///     .name("features")
+///     .max_connections_per_node(8)
+///     .request_timeout(Duration::from_millis(200))
+///     .build()?;
+///
+/// let refused = wait_pool_redis::Pool::builder("http://10.0.0.1").build();
+/// assert!(refused.is_err());
+/// # Ok::<(), wait_pool_redis::BuildError>(())
+/// ```
+#[must_use = "settings do nothing until `build` is called"]
+pub struct Builder<T> {
+    pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
+    pub(crate) settings: Settings,
+    target: PhantomData<fn() -> T>,
+}
+
+impl<T> Builder<T> {
+    pub(crate) fn new(urls: impl IntoIterator<Item = impl IntoConnectionInfo>) -> Self {
+        let servers = urls
+            .into_iter()
+            .map(IntoConnectionInfo::into_connection_info);
+        Self {
+            servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
+            settings: Settings::new(),
+            target: PhantomData,
+        }
+    }
+
+    /// What the pool is called in errors. Default `redis`.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// How many requests may share a connection at once. Default 64.
+    pub fn max_leases(mut self, per_connection: usize) -> Self {
+        self.settings.max_leases = per_connection;
+        self
+    }
+
+    /// How many connections to one server may be opened at once. Default 2.
+    pub fn max_connecting(mut self, attempts: usize) -> Self {
+        self.settings.max_connecting = attempts;
+        self
+    }
+
+    /// How long a request waits for a connection at most. Default 5 s; `None` leaves it to
+    /// [`request_timeout`](Self::request_timeout).
+    pub fn wait_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.wait_timeout = timeout.into();
+        self
+    }
+
+    /// How long it may take to open a connection: TCP, TLS, `HELLO` or `AUTH`, `SELECT`. Default
+    /// 5 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a request may take as a whole: waiting for a connection, sending, the server's
+    /// answer, redirects. Default 5 s; `None` sets no limit.
+    ///
+    /// It ends the request, not the connection: others go on using it, and an answer that still
+    /// comes is thrown away.
+    pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.request_timeout = timeout.into();
+        self
+    }
+
+    /// How long a connection may be idle and still be used without a `PING`. Default 30 s.
+    pub fn check_idle_after(mut self, idle: Duration) -> Self {
+        self.settings.check_idle_after = idle;
+        self
+    }
+}
+
+impl Builder<Pool> {
+    /// The bound on connections to the server. Default 16.
+    pub fn max_size(mut self, connections: usize) -> Self {
+        self.settings.max_connections = connections;
+        self
+    }
+
+    /// Makes the pool. Opens nothing and needs no runtime: the first request does.
+    ///
+    /// # Errors
+    ///
+    /// Names the URL or the setting that makes no sense.
+    pub fn build(self) -> Result<Pool, BuildError> {
+        check(&self.settings)?;
+        let [server] = <[_; 1]>::try_from(self.servers?)
+            .map_err(|_| BuildError::Unfit("a pool for one server takes one URL"))?;
+        Pool::new(server, self.settings)
+    }
+}
+
+impl Builder<cluster::Pool> {
+    /// The bound on connections to each node. Default 16. One more per node may be open for a
+    /// moment while the topology is looked up.
+    pub fn max_connections_per_node(mut self, connections: usize) -> Self {
+        self.settings.max_connections = connections;
+        self
+    }
+
+    /// Makes the pool. Opens nothing and needs no runtime: the first request does.
+    ///
+    /// # Errors
+    ///
+    /// Names the URL or the setting that makes no sense.
+    pub fn build(self) -> Result<cluster::Pool, BuildError> {
+        check(&self.settings)?;
+        let servers = self.servers?;
+        let Some(first) = servers.first() else {
+            return Err(BuildError::Unfit(
+                "a cluster needs the URL of one node at least",
+            ));
+        };
+        let tls = |info: &ConnectionInfo| matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        for info in &servers {
+            if matches!(info.addr(), ConnectionAddr::Unix(_)) {
+                return Err(BuildError::Unfit(
+                    "the nodes of a cluster are reached by TCP",
+                ));
+            }
+            if info.redis_settings().db() != 0 {
+                return Err(BuildError::Unfit("a cluster has database 0 only"));
+            }
+            if tls(info) != tls(first) {
+                return Err(BuildError::Unfit(
+                    "either all URLs are rediss:// or none is",
+                ));
+            }
+        }
+        cluster::Pool::new(servers, self.settings)
+    }
+}
+
+impl<T> fmt::Debug for Builder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check(settings: &Settings) -> Result<(), BuildError> {
+    if settings.request_timeout == Some(Duration::ZERO) {
+        return Err(BuildError::Unfit(
+            "request_timeout: no request could succeed",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The seam to redis-rs: how a connection is opened, checked, written to and found dead.
+//!
+//! Everything that depends on the inside of redis-rs's connections is in this file.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
+
+use crate::plan::Item;
+
+/// Opens connections to one server.
+pub(crate) struct Connector {
+    client: Client,
+    config: AsyncConnectionConfig,
+}
+
+impl Connector {
+    pub(crate) fn new(info: ConnectionInfo) -> RedisResult<Self> {
+        Ok(Self {
+            client: Client::open(info)?,
+            // The pool and the request path have deadlines of their own, which cover more.
+            config: AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None),
+        })
+    }
+
+    pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {
+        let client = &self.client;
+        client
+            .get_multiplexed_async_connection_with_config(&self.config)
+            .await
+    }
+}
+
+impl wait_pool::Manager for Connector {
+    type Connection = Link;
+    type Error = redis::RedisError;
+
+    async fn connect(&self) -> RedisResult<Link> {
+        Ok(Link {
+            connection: self.open().await?,
+            dead: AtomicBool::new(false),
+        })
+    }
+
+    async fn check(&self, link: &mut Link) -> RedisResult<()> {
+        link.command(&redis::cmd("PING")).await?.extract_error()?;
+        Ok(())
+    }
+
+    fn is_broken(&self, link: &Link) -> bool {
+        link.dead.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection, and whether anybody has found it dead.
+///
+/// Any number of callers may use it at once, and each may be dropped at any time: answers are
+/// matched to requests by the connection's own task, and one that nobody waits for is thrown away.
+#[derive(Debug)]
+pub(crate) struct Link {
+    connection: MultiplexedConnection,
+    dead: AtomicBool,
+}
+
+impl Link {
+    /// Sends one command.
+    pub(crate) async fn command(&self, cmd: &Cmd) -> RedisResult<Value> {
+        let mut connection = self.connection.clone();
+        self.judge(connection.send_packed_command(cmd).await)
+    }
+
+    /// Sends a pipeline in one write.
+    pub(crate) async fn pipeline(
+        &self,
+        pipeline: &Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        let mut connection = self.connection.clone();
+        let sent = connection.send_packed_commands(pipeline, offset, count);
+        self.judge(sent.await)
+    }
+
+    /// Sends items in one write, each behind an `ASKING` of its own if `asking`.
+    pub(crate) async fn items(&self, items: &[Item<'_>], asking: bool) -> RedisResult<Vec<Value>> {
+        if let ([item], false) = (items, asking) {
+            return Ok(vec![self.command(item.cmd).await?]);
+        }
+        let each = if asking { 2 } else { 1 };
+        let mut pipeline = Pipeline::with_capacity(items.len() * each);
+        for item in items {
+            if asking {
+                pipeline.cmd("ASKING");
+            }
+            pipeline.add_command(item.cmd.clone());
+        }
+        let values = self.pipeline(&pipeline, 0, pipeline.len()).await?;
+        Ok(values.into_iter().skip(each - 1).step_by(each).collect())
+    }
+
+    pub(crate) fn db(&self) -> i64 {
+        self.connection.get_db()
+    }
+
+    /// The connection itself, for somebody who takes it out of the pool.
+    pub(crate) fn into_connection(self) -> MultiplexedConnection {
+        self.connection
+    }
+
+    fn judge<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {
+        if let Err(error) = &outcome
+            && error.is_unrecoverable_error()
+        {
+            self.dead.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+}

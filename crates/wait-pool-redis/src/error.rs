@@ -1,0 +1,239 @@
+//! What can go wrong besides a server's own answer, and how redis-rs is told.
+//!
+//! Commands on a pool return redis-rs's [`RedisError`]. Errors of our own are put into one, with
+//! the kind that redis-rs's predicates (`is_timeout`, `is_io_error`, …) expect and with the
+//! original as their source. Where only some positions of a pipeline are concerned they become
+//! [`Value::ServerError`]s of those positions, with a code of their own.
+
+use std::io;
+use std::sync::Arc;
+
+use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use wait_pool::{AcquireError, ConnectError};
+
+use crate::node::NodeAddr;
+
+/// A setting that makes no sense, refused when a pool is built.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A setting of the pool.
+    #[error(transparent)]
+    Setting(#[from] wait_pool::BuildError),
+    /// A URL that redis-rs does not understand.
+    #[error("the URL is not understood: {0}")]
+    Url(RedisError),
+    /// A URL that this kind of pool has no use for.
+    #[error("the URL does not fit: {0}")]
+    Unfit(&'static str),
+}
+
+/// Why a command has no answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) error: RedisError,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// No connection could be had: nothing has been sent.
+    NoConnection,
+    /// Its time was up, while it waited for a connection or for the answer.
+    Timeout,
+    /// The connection failed after it was sent: it may have run.
+    ConnectionLost,
+    /// It was sent and refused, or could not be sent as it was.
+    Refused,
+    /// No node serves its slot.
+    Unserved,
+}
+
+impl Failure {
+    /// No connection to a node.
+    pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) -> Self {
+        let kind = match error {
+            AcquireError::Timeout(_) => FailureKind::Timeout,
+            _ => FailureKind::NoConnection,
+        };
+        let error = no_connection(node, error);
+        Self { kind, error }
+    }
+
+    /// What a connection says of a request that it was given.
+    pub(crate) fn after_sending(error: RedisError) -> Self {
+        let kind = match error.is_unrecoverable_error() || error.is_io_error() {
+            true => FailureKind::ConnectionLost,
+            false => FailureKind::Refused,
+        };
+        Self { kind, error }
+    }
+
+    /// A node that answered more or fewer commands than it was sent.
+    pub(crate) fn miscounted(node: &NodeAddr) -> Self {
+        let detail = format!("node {node} sent another number of answers than it had commands");
+        Self {
+            kind: FailureKind::ConnectionLost,
+            error: io::Error::new(io::ErrorKind::InvalidData, detail).into(),
+        }
+    }
+
+    /// No answer in time.
+    pub(crate) fn late(detail: String) -> Self {
+        Self {
+            kind: FailureKind::Timeout,
+            error: timed_out(detail),
+        }
+    }
+
+    /// A slot that nobody serves, with the code that servers have for it.
+    pub(crate) fn unserved() -> Self {
+        let detail = "no node serves the slot of this key".to_owned();
+        Self {
+            kind: FailureKind::Unserved,
+            error: redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail)),
+        }
+    }
+
+    /// The failure as the value of one position in a pipeline.
+    pub(crate) fn into_position(self) -> Value {
+        let code = match self.kind {
+            FailureKind::NoConnection => "NOCONNECTION",
+            FailureKind::Timeout => "TIMEOUT",
+            FailureKind::ConnectionLost => "CONNECTIONLOST",
+            FailureKind::Unserved => "CLUSTERDOWN",
+            FailureKind::Refused => self.error.code().unwrap_or("ERR"),
+        };
+        server_error(code, &self.error.to_string())
+    }
+}
+
+/// No connection to a node.
+pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) -> RedisError {
+    let kind = match &error {
+        AcquireError::Timeout(_) => io::ErrorKind::TimedOut,
+        AcquireError::Connect(cause) => match connect_refused(cause) {
+            true => io::ErrorKind::ConnectionRefused,
+            false => io::ErrorKind::NotConnected,
+        },
+        _ => io::ErrorKind::NotConnected,
+    };
+    io::Error::new(
+        kind,
+        NoConnection {
+            node: node.clone(),
+            error,
+        },
+    )
+    .into()
+}
+
+fn connect_refused(cause: &Arc<ConnectError<RedisError>>) -> bool {
+    matches!(&**cause, ConnectError::Failed(error) if error.is_connection_refusal())
+}
+
+/// No answer in time.
+pub(crate) fn timed_out(detail: String) -> RedisError {
+    io::Error::new(io::ErrorKind::TimedOut, detail).into()
+}
+
+/// A command that may not be sent this way.
+pub(crate) fn refused(reason: &'static str, cmd: &Cmd) -> RedisError {
+    let name = match cmd.args_iter().next() {
+        Some(Arg::Simple(name)) => String::from_utf8_lossy(name).to_uppercase(),
+        _ => String::new(),
+    };
+    (ErrorKind::Client, reason, name).into()
+}
+
+/// A transaction whose keys no single node has.
+pub(crate) fn cross_slot() -> RedisError {
+    let reason = "an atomic pipeline runs on one node, so all its keys have to share a slot; give \
+                  them one hash tag, as in {user1}.a and {user1}.b";
+    (ErrorKind::Server(ServerErrorKind::CrossSlot), reason).into()
+}
+
+/// A node that no pool can be made for.
+pub(crate) fn unusable(reason: BuildError) -> RedisError {
+    (
+        ErrorKind::InvalidClientConfig,
+        "no pool for this node",
+        reason.to_string(),
+    )
+        .into()
+}
+
+/// The pool has been closed.
+pub(crate) fn closed() -> RedisError {
+    io::Error::new(io::ErrorKind::NotConnected, "the pool is closed").into()
+}
+
+/// The task that looks up the topology ended, with its runtime most likely.
+pub(crate) fn cut_short() -> RedisError {
+    let detail = "the look-up of the topology was cut short (a runtime that ended, or none)";
+    io::Error::new(io::ErrorKind::Interrupted, detail).into()
+}
+
+/// redis-rs makes server errors in its parser only, so this one is parsed.
+fn server_error(code: &str, detail: &str) -> Value {
+    let line = detail.replace(['\r', '\n'], " ");
+    redis::parse_redis_value(format!("-{code} {line}\r\n").as_bytes())
+        .expect("a line without line breaks is a RESP error")
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("node {node}: {error}")]
+struct NoConnection {
+    node: NodeAddr,
+    #[source]
+    error: AcquireError<RedisError>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    fn code(failure: Failure) -> String {
+        match failure.into_position() {
+            Value::ServerError(error) => error.code().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn node() -> NodeAddr {
+        NodeAddr::new("10.0.0.1", 7000)
+    }
+
+    #[test]
+    fn the_pools_own_error_is_kept_as_a_source() {
+        let failure = Failure::no_connection(&node(), AcquireError::Closed);
+        let error = &failure.error;
+        assert!(error.is_io_error() && error.is_connection_dropped());
+        assert_eq!(error.to_string(), "node 10.0.0.1:7000: the pool is closed");
+        let acquire = error.source().and_then(Error::source);
+        let acquire = acquire.and_then(|error| error.downcast_ref::<AcquireError<RedisError>>());
+        assert!(matches!(acquire, Some(AcquireError::Closed)));
+        assert_eq!(code(failure), "NOCONNECTION");
+    }
+
+    #[test]
+    fn every_kind_has_its_code() {
+        let late = Failure::late("no answer".into());
+        assert!(late.error.is_timeout());
+        assert_eq!(code(late), "TIMEOUT");
+        let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert_eq!(code(Failure::after_sending(pipe.into())), "CONNECTIONLOST");
+        assert_eq!(code(Failure::miscounted(&node())), "CONNECTIONLOST");
+        assert_eq!(code(Failure::unserved()), "CLUSTERDOWN");
+        let client = RedisError::from((ErrorKind::Client, "empty command"));
+        assert_eq!(code(Failure::after_sending(client)), "ERR");
+    }
+
+    #[test]
+    fn line_breaks_do_not_end_a_positions_error() {
+        let failure = Failure::late("one\r\n+OK\r\n".into());
+        assert_eq!(code(failure), "TIMEOUT");
+    }
+}

@@ -1,0 +1,197 @@
+//! The nodes of a cluster, each with a pool of its own, for as long as they are part of it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use redis::{ConnectionAddr, ConnectionInfo, Pipeline, RedisResult, Value};
+use wait_pool::{Lease, Pool, Status};
+
+use crate::connector::Connector;
+use crate::error::{self, BuildError, Failure};
+use crate::node::NodeAddr;
+use crate::plan::Item;
+use crate::settings::Settings;
+use crate::topology::Topology;
+
+/// One server and its connections.
+pub(crate) struct Node {
+    addr: NodeAddr,
+    pool: Pool<Connector>,
+}
+
+impl Node {
+    pub(crate) fn new(
+        addr: NodeAddr,
+        info: ConnectionInfo,
+        settings: &Settings,
+        pool_name: Arc<str>,
+    ) -> Result<Self, BuildError> {
+        let connector = Connector::new(info).map_err(BuildError::Url)?;
+        let pool = Pool::builder(connector)
+            .name(pool_name)
+            .max_size(settings.max_connections)
+            .max_leases(settings.max_leases)
+            .max_connecting(settings.max_connecting)
+            .wait_timeout(settings.wait_timeout)
+            .connect_timeout(settings.connect_timeout)
+            .check_idle_after(settings.check_idle_after)
+            .build()?;
+        Ok(Self { addr, pool })
+    }
+
+    pub(crate) const fn addr(&self) -> &NodeAddr {
+        &self.addr
+    }
+
+    pub(crate) const fn pool(&self) -> &Pool<Connector> {
+        &self.pool
+    }
+
+    /// Sends items in one write on a shared connection and waits for their answers, one for each.
+    ///
+    /// Cancel-safe: a dropped future gives its lease back, and answers that still come are thrown
+    /// away by the connection. What has been sent may run all the same.
+    pub(crate) async fn items(
+        &self,
+        items: &[Item<'_>],
+        asking: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Value>, Failure> {
+        let link = self.lease(deadline).await?;
+        let values = link
+            .items(items, asking)
+            .await
+            .map_err(Failure::after_sending)?;
+        if values.len() == items.len() {
+            return Ok(values);
+        }
+        link.discard();
+        Err(Failure::miscounted(&self.addr))
+    }
+
+    /// Sends a pipeline as it is in one write on a shared connection.
+    ///
+    /// Cancel-safe as [`items`](Self::items).
+    pub(crate) async fn pipeline(
+        &self,
+        pipeline: &Pipeline,
+        offset: usize,
+        count: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Value>, Failure> {
+        let link = self.lease(deadline).await?;
+        let sent = link.pipeline(pipeline, offset, count);
+        sent.await.map_err(Failure::after_sending)
+    }
+
+    async fn lease(&self, deadline: Option<Instant>) -> Result<Lease<Connector>, Failure> {
+        let lease = match deadline {
+            Some(deadline) => self.pool.lease_until(deadline).await,
+            None => self.pool.lease().await,
+        };
+        lease.map_err(|error| Failure::no_connection(&self.addr, error))
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("addr", &self.addr)
+            .field("status", &self.pool.status())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes nodes and keeps those that the cluster has.
+pub(crate) struct Nodes {
+    known: Mutex<HashMap<NodeAddr, Arc<Node>>>,
+    /// What all nodes have in common; the address is replaced.
+    template: ConnectionInfo,
+    settings: Settings,
+}
+
+impl Nodes {
+    pub(crate) fn new(template: ConnectionInfo, settings: Settings) -> Self {
+        Self {
+            known: Mutex::new(HashMap::new()),
+            template,
+            settings,
+        }
+    }
+
+    /// The node at an address. Opens nothing.
+    pub(crate) fn at(&self, addr: &NodeAddr) -> RedisResult<Arc<Node>> {
+        let mut known = self.known.lock();
+        if let Some(node) = known.get(addr) {
+            return Ok(Arc::clone(node));
+        }
+        let name = format!("{}/{addr}", self.settings.name);
+        let node = Node::new(addr.clone(), self.info(addr), &self.settings, name.into());
+        let node = Arc::new(node.map_err(error::unusable)?);
+        known.insert(addr.clone(), Arc::clone(&node));
+        Ok(node)
+    }
+
+    /// Lets go of the nodes that have left the cluster. They close once the last request on its
+    /// way to them is done.
+    pub(crate) fn retain(&self, topology: &Topology) {
+        let present: std::collections::HashSet<&NodeAddr> = topology.nodes().collect();
+        let mut known = self.known.lock();
+        let departed: Vec<_> = known
+            .extract_if(|addr, _| !present.contains(addr))
+            .collect();
+        drop(known);
+        drop(departed);
+    }
+
+    /// How to connect to a node: as to the startup nodes, but there.
+    pub(crate) fn info(&self, addr: &NodeAddr) -> ConnectionInfo {
+        let (host, port) = (addr.host().to_owned(), addr.port());
+        let there = match self.template.addr().clone() {
+            ConnectionAddr::TcpTls {
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                tls_params,
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        self.template.clone().set_addr(there)
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.template.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
+    /// Every known node's figures, in the order of their addresses.
+    pub(crate) fn status(&self) -> Vec<(NodeAddr, Status)> {
+        let known = self.known.lock();
+        let mut figures: Vec<_> = known
+            .values()
+            .map(|node| (node.addr.clone(), node.pool.status()))
+            .collect();
+        drop(known);
+        figures.sort_by(|(one, _), (other, _)| one.cmp(other));
+        figures
+    }
+
+    pub(crate) fn close(&self) {
+        let known: Vec<_> = self.known.lock().values().cloned().collect();
+        for node in known {
+            node.pool.close();
+        }
+    }
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.known.lock().values()).finish()
+    }
+}

@@ -1,0 +1,158 @@
+//! The pool for one server.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use redis::aio::ConnectionLike;
+use redis::{
+    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
+    Value,
+};
+use wait_pool::Status;
+
+use crate::config::Builder;
+use crate::connection::Connection;
+use crate::connector::Connector;
+use crate::dispatch::Dispatch;
+use crate::error::{self, BuildError};
+use crate::node::NodeAddr;
+use crate::nodes::Node;
+use crate::settings::Settings;
+
+/// A bounded pool of connections to one Redis or Valkey server.
+///
+/// It is itself a connection as far as redis-rs is concerned: commands, pipelines and
+/// `AsyncCommands` run on it, from any number of clones at once. They share connections, up to
+/// `max_leases` requests on each, and wait in line at the bound. Commands that change the
+/// connection they run on (`SELECT`, `WATCH`, `SUBSCRIBE`, …) or keep it waiting (`BLPOP`, …) are
+/// refused here; [`get`](Self::get) gives a connection of one's own for them.
+///
+/// A request that is dropped or runs into its timeout leaves the connection in order. A command
+/// whose connection is lost is sent once more only if it cannot change anything.
+///
+/// # Example
+///
+/// ```no_run
+/// use redis::AsyncCommands;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut pool = wait_pool_redis::Pool::builder("redis://127.0.0.1/").max_size(8).build()?;
+///
+/// let _: () = pool.set("greeting", "hello").await?;
+/// let (greeting, missing): (String, Option<String>) =
+///     redis::pipe().get("greeting").get("nothing").query_async(&mut pool).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Pool {
+    server: Arc<Server>,
+}
+
+struct Server {
+    dispatch: Dispatch,
+    pool: wait_pool::Pool<Connector>,
+    addr: NodeAddr,
+    db: i64,
+}
+
+impl Pool {
+    /// Starts to set up a pool for the server at a URL, or with any other connection parameters
+    /// that redis-rs takes.
+    pub fn builder(url: impl IntoConnectionInfo) -> Builder<Self> {
+        Builder::new([url])
+    }
+
+    pub(crate) fn new(info: ConnectionInfo, settings: Settings) -> Result<Self, BuildError> {
+        let addr = match info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                NodeAddr::new(host.as_str(), *port)
+            }
+            ConnectionAddr::Unix(path) => NodeAddr::new(path.to_string_lossy(), 0),
+            _ => return Err(BuildError::Unfit("this kind of address is not known")),
+        };
+        let db = info.redis_settings().db();
+        let name = Arc::clone(&settings.name);
+        let node = Node::new(addr.clone(), info, &settings, name)?;
+        Ok(Self {
+            server: Arc::new(Server {
+                pool: node.pool().clone(),
+                dispatch: Dispatch::alone(node, settings),
+                addr,
+                db,
+            }),
+        })
+    }
+
+    /// Takes a connection for oneself, and waits for one at the bound.
+    ///
+    /// On it every command may run. It goes back when it is dropped; if it is left in a state that
+    /// the next user would notice, it is replaced instead.
+    ///
+    /// To run `GET` by [`AsyncCommands::get`](redis::AsyncCommands::get) on the pool itself, go
+    /// through a `&mut Pool`, as functions that take `&mut impl AsyncCommands` do.
+    ///
+    /// Cancel-safe, as [`wait_pool::Pool::get`].
+    ///
+    /// # Errors
+    ///
+    /// No connection within `wait_timeout`, no way to connect, or the pool is closed. The
+    /// [source](std::error::Error::source) tells what the caller was up against.
+    #[track_caller]
+    pub fn get(&self) -> impl Future<Output = RedisResult<Connection>> + Send + '_ {
+        // Called here, not inside the block, so that the pool is told the caller's location.
+        let held = self.server.pool.get();
+        async move {
+            let held = held.await;
+            let held = held.map_err(|error| error::no_connection(&self.server.addr, error))?;
+            Ok(Connection::new(held))
+        }
+    }
+
+    /// The pool's figures at this moment.
+    pub fn status(&self) -> Status {
+        self.server.pool.status()
+    }
+
+    /// Ends the pool for all its clones: requests fail from now on, idle connections are closed,
+    /// those in use when they come back.
+    pub fn close(&self) {
+        self.server.pool.close();
+    }
+
+    /// Whether [`close`](Self::close) has been called.
+    pub fn is_closed(&self) -> bool {
+        self.server.pool.is_closed()
+    }
+}
+
+/// Cancel-safe: a dropped request leaves its connection in order. What has been sent may run all
+/// the same.
+impl ConnectionLike for Pool {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(self.server.dispatch.command(cmd))
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(self.server.dispatch.pipeline(pipeline, offset, count))
+    }
+
+    fn get_db(&self) -> i64 {
+        self.server.db
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("server", &self.server.addr)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}

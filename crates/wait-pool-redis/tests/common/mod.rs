@@ -1,0 +1,73 @@
+//! What the live tests have in common: servers, counts taken at them, and keys on a chosen node.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(unreachable_pub, reason = "a module that several test crates include")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::time::Duration;
+
+use testbed::Node;
+use wait_pool_redis::Slot;
+
+/// The ids of the connections that a server has from clients, without replicas and without the
+/// one that asks.
+pub fn clients(node: &Node) -> Vec<u64> {
+    let mut connection = node.connection().unwrap();
+    let own: u64 = redis::cmd("CLIENT")
+        .arg("ID")
+        .query(&mut connection)
+        .unwrap();
+    let mut list = redis::cmd("CLIENT");
+    list.arg("LIST").arg("TYPE").arg("NORMAL");
+    let list: String = list.query(&mut connection).unwrap();
+    let mut ids: Vec<u64> = list
+        .lines()
+        .filter_map(|line| line.split(' ').find_map(|field| field.strip_prefix("id=")))
+        .map(|id| id.parse().unwrap())
+        .filter(|id| *id != own)
+        .collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// How often a server has run a command since it started.
+pub fn calls(node: &Node, command: &str) -> u64 {
+    let mut connection = node.connection().unwrap();
+    let info: String = redis::cmd("INFO")
+        .arg("commandstats")
+        .query(&mut connection)
+        .unwrap();
+    let prefix = format!("cmdstat_{command}:calls=");
+    let line = info.lines().find_map(|line| line.strip_prefix(&prefix));
+    line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+}
+
+/// Runs a command on one server by itself.
+pub fn run<T: redis::FromRedisValue>(node: &Node, words: &str) -> T {
+    let mut cmd = redis::Cmd::new();
+    for word in words.split(' ') {
+        cmd.arg(word);
+    }
+    cmd.query(&mut node.connection().unwrap()).unwrap()
+}
+
+/// The first key `{prefix}{n}` in a slot that `wanted` accepts.
+pub fn key_where(prefix: &str, wanted: impl Fn(Slot) -> bool) -> String {
+    let key = |n: u32| format!("{prefix}{n}");
+    (0..)
+        .map(key)
+        .find(|key| wanted(Slot::of(key.as_bytes())))
+        .unwrap()
+}
+
+/// Waits for something that takes its time at the servers.
+pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(std::time::Instant::now() < deadline, "never came: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

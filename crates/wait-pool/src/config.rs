@@ -1,0 +1,178 @@
+//! The settings of a pool, and the builder that refuses those that make no sense.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::BuildError;
+use crate::manager::Manager;
+use crate::pool::Pool;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) name: Arc<str>,
+    pub(crate) max_size: usize,
+    pub(crate) max_leases: usize,
+    pub(crate) wait_timeout: Option<Duration>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) max_connecting: usize,
+    pub(crate) connect_backoff: (Duration, Duration),
+    pub(crate) check_idle_after: Duration,
+}
+
+impl Config {
+    fn check(&self) -> Result<(), BuildError> {
+        let refuse = |setting, reason| Err(BuildError { setting, reason });
+        if self.max_size == 0 {
+            return refuse(
+                "max_size",
+                "a pool of no connections serves nobody; at least 1",
+            );
+        }
+        if self.max_leases == 0 {
+            return refuse("max_leases", "a connection has at least 1 holder");
+        }
+        if self.max_connecting == 0 {
+            return refuse("max_connecting", "nothing would ever be opened; at least 1");
+        }
+        if self.wait_timeout == Some(Duration::ZERO) {
+            return refuse("wait_timeout", "no caller could wait; use try_get for that");
+        }
+        if self.connect_timeout.is_zero() {
+            return refuse("connect_timeout", "no attempt could succeed");
+        }
+        let (first, longest) = self.connect_backoff;
+        if first.is_zero() {
+            return refuse(
+                "connect_backoff",
+                "without a pause a dead server is hammered",
+            );
+        }
+        if first > longest {
+            return refuse("connect_backoff", "the first pause is above the longest");
+        }
+        Ok(())
+    }
+}
+
+/// Settings for a [`Pool`]. Made by [`Pool::builder`].
+///
+/// # Example
+///
+/// ```
+/// # struct Nothing;
+/// # impl wait_pool::Manager for Nothing {
+/// #     type Connection = ();
+/// #     type Error = std::io::Error;
+/// #     async fn connect(&self) -> std::io::Result<()> { Ok(()) }
+/// #     async fn check(&self, _: &mut ()) -> std::io::Result<()> { Ok(()) }
+/// # }
+/// use std::time::Duration;
+/// use wait_pool::Pool;
+///
+/// let pool = Pool::builder(Nothing)
+///     .name("features")
+///     .max_size(16)
+///     .wait_timeout(Duration::from_secs(2))
+///     .build()?;
+/// assert_eq!(pool.status().max_size, 16);
+///
+/// let refused = Pool::builder(Nothing).max_size(0).build().unwrap_err();
+/// assert_eq!(refused.setting(), "max_size");
+/// # Ok::<(), wait_pool::BuildError>(())
+/// ```
+#[must_use = "settings do nothing until `build` is called"]
+pub struct Builder<M: Manager> {
+    manager: M,
+    config: Config,
+}
+
+impl<M: Manager> Builder<M> {
+    pub(crate) fn new(manager: M) -> Self {
+        Self {
+            manager,
+            config: Config {
+                name: Arc::from("default"),
+                max_size: 16,
+                max_leases: 64,
+                wait_timeout: Some(Duration::from_secs(5)),
+                connect_timeout: Duration::from_secs(5),
+                max_connecting: 2,
+                connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
+                check_idle_after: Duration::from_secs(30),
+            },
+        }
+    }
+
+    /// What the pool is called in errors. Default `default`.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.config.name = name.into();
+        self
+    }
+
+    /// The bound on connections, those being opened included. Default 16.
+    pub fn max_size(mut self, connections: usize) -> Self {
+        self.config.max_size = connections;
+        self
+    }
+
+    /// How many [leases](Pool::lease) may share a connection. Default 64.
+    pub fn max_leases(mut self, per_connection: usize) -> Self {
+        self.config.max_leases = per_connection;
+        self
+    }
+
+    /// How long a caller waits for a connection at most, opening and checking it included.
+    /// Default 5 s. `None` waits for ever.
+    pub fn wait_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.wait_timeout = timeout.into();
+        self
+    }
+
+    /// How long an attempt to connect may take. It goes on when the caller that caused it gives
+    /// up. Default 5 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.config.connect_timeout = timeout;
+        self
+    }
+
+    /// How many attempts to connect may run at once. Default 2; after a failure it is 1 until one
+    /// succeeds.
+    pub fn max_connecting(mut self, attempts: usize) -> Self {
+        self.config.max_connecting = attempts;
+        self
+    }
+
+    /// The pause after a failed attempt to connect, shared by all callers: it doubles from `first`
+    /// to `longest` with every failure in a row, less up to a quarter of it by chance. Default
+    /// 100 ms to 2 s.
+    pub fn connect_backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.config.connect_backoff = (first, longest);
+        self
+    }
+
+    /// How long a connection may be idle and still be given out without a
+    /// [check](Manager::check). Default 30 s.
+    pub fn check_idle_after(mut self, idle: Duration) -> Self {
+        self.config.check_idle_after = idle;
+        self
+    }
+
+    /// Makes the pool. Opens nothing and needs no runtime: the first caller does.
+    ///
+    /// # Errors
+    ///
+    /// Names the setting that makes no sense, and why.
+    pub fn build(self) -> Result<Pool<M>, BuildError> {
+        self.config.check()?;
+        Ok(Pool::new(self.manager, self.config))
+    }
+}
+
+impl<M: Manager> fmt::Debug for Builder<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

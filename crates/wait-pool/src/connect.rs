@@ -1,0 +1,64 @@
+//! One attempt to open a connection, in a task of its own.
+//!
+//! The attempt owns a [`Place`] in the pool, which reports exactly one outcome whatever happens:
+//! success, failure, timeout, a panic in the manager, the end of the runtime.
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::error::ConnectError;
+use crate::manager::Manager;
+use crate::shared::Shared;
+
+/// Waits for `delay`, then opens a connection and hands it to the pool.
+///
+/// Does not keep the pool alive while it waits.
+pub(crate) fn attempt<M: Manager>(
+    pool: &Arc<Shared<M>>,
+    delay: Duration,
+) -> impl Future<Output = ()> + Send + use<M> {
+    let place = Place(Arc::downgrade(pool));
+    async move {
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let Some(pool) = place.pool() else { return };
+        if pool.is_closed() {
+            return;
+        }
+        let timeout = pool.config.connect_timeout;
+        let outcome = match tokio::time::timeout(timeout, pool.manager.connect()).await {
+            Ok(connected) => connected.map_err(ConnectError::Failed),
+            Err(_) => Err(ConnectError::TimedOut(timeout)),
+        };
+        place.settle(outcome);
+    }
+}
+
+/// The right to open one connection. Dropped without an outcome, it reports that the attempt is lost.
+#[must_use]
+struct Place<M: Manager>(Weak<Shared<M>>);
+
+impl<M: Manager> Place<M> {
+    fn pool(&self) -> Option<Arc<Shared<M>>> {
+        self.0.upgrade()
+    }
+
+    fn settle(mut self, outcome: Result<M::Connection, ConnectError<M::Error>>) {
+        let pool = std::mem::take(&mut self.0);
+        let Some(pool) = pool.upgrade() else { return };
+        match outcome {
+            Ok(connection) => pool.connected(connection),
+            Err(error) => pool.connect_failed(error),
+        }
+    }
+}
+
+impl<M: Manager> Drop for Place<M> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool() {
+            pool.attempt_lost();
+        }
+    }
+}

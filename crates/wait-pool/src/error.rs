@@ -1,0 +1,163 @@
+//! Why a caller got no connection, with the figures that tell what to do about it.
+
+use std::error::Error;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::status::Status;
+
+/// Why [`Pool::get`](crate::Pool::get) or [`Pool::lease`](crate::Pool::lease) gave no connection.
+///
+/// There is no "too many connections": at the bound a caller waits.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AcquireError<E> {
+    /// The wait timeout passed. The report says what the caller was waiting for.
+    Timeout(Box<Timeout<E>>),
+    /// No connection is open and the attempt to open one failed. Told at once, not at the
+    /// deadline.
+    Connect(Arc<ConnectError<E>>),
+    /// The pool has been closed.
+    Closed,
+    /// The future was polled outside of a tokio runtime, so nothing could be opened or timed.
+    NoRuntime,
+}
+
+/// Why an attempt to open a connection failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError<E> {
+    /// The manager's own error.
+    #[error(transparent)]
+    Failed(E),
+    /// The attempt took longer than `connect_timeout`.
+    #[error("the server did not answer within {0:?} (connect_timeout)")]
+    TimedOut(Duration),
+    /// The attempt ended without a result: it panicked, or its runtime was shut down.
+    #[error("the attempt ended without a result (a panic in connect, or a runtime shut down)")]
+    Aborted,
+}
+
+/// What a caller whose deadline has passed was waiting for, and what it was up against.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Timeout<E> {
+    /// The pool's name.
+    pub pool: Arc<str>,
+    /// What the caller was doing when its time was up.
+    pub phase: Phase,
+    /// How long it had waited.
+    pub waited: Duration,
+    /// How many callers were ahead of it in the queue.
+    pub ahead: usize,
+    /// The pool's figures at that moment, this caller included.
+    pub status: Status,
+    /// The outcome of the last attempt to connect, if that failed.
+    pub last_connect_error: Option<Arc<ConnectError<E>>>,
+    /// For how long the longest-held connection has been held, and where it was taken.
+    pub longest_held: Option<(Duration, &'static Location<'static>)>,
+}
+
+/// What a caller was doing when its time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Standing in the queue.
+    Queued,
+    /// Checking a connection that had been idle for long.
+    Checking,
+}
+
+/// Why [`Pool::try_get`](crate::Pool::try_get) or [`Pool::try_lease`](crate::Pool::try_lease) gave
+/// no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TryAcquireError {
+    /// No connection is free, or somebody who came earlier is waiting for it.
+    #[error("no connection is free at this moment")]
+    Empty,
+    /// The pool has been closed.
+    #[error("the pool is closed")]
+    Closed,
+}
+
+/// A setting that makes no sense, refused by [`Builder::build`](crate::Builder::build).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {reason}")]
+pub struct BuildError {
+    pub(crate) setting: &'static str,
+    pub(crate) reason: &'static str,
+}
+
+impl BuildError {
+    /// The name of the setting, as the builder's method has it.
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for AcquireError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout(timeout) => timeout.fmt(f),
+            Self::Connect(error) => write!(f, "could not connect: {error}"),
+            Self::Closed => f.write_str("the pool is closed"),
+            Self::NoRuntime => f.write_str("the pool was used outside of a tokio runtime"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for AcquireError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Timeout(timeout) => timeout.source(),
+            Self::Connect(error) => Some(error.as_ref()),
+            Self::Closed | Self::NoRuntime => None,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Timeout<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Status {
+            max_size,
+            idle,
+            in_use,
+            opening,
+            waiting,
+            ..
+        } = self.status;
+        let (pool, waited) = (&self.pool, self.waited);
+        match self.phase {
+            Phase::Queued => write!(f, "pool {pool}: no connection within {waited:?}")?,
+            Phase::Checking => write!(
+                f,
+                "pool {pool}: the check of an idle connection was not over within {waited:?}"
+            )?,
+        }
+        write!(
+            f,
+            " ({} ahead in the queue; of at most {max_size} connections {in_use} in use, \
+             {idle} idle, {opening} opening; {waiting} waiting",
+            self.ahead
+        )?;
+        if let Some((age, at)) = self.longest_held {
+            write!(f, "; the longest held was taken {age:?} ago at {at}")?;
+        }
+        if let Some(error) = &self.last_connect_error {
+            write!(f, "; the last attempt to connect failed: {error}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl<E: Error + 'static> Error for Timeout<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.last_connect_error {
+            Some(error) => Some(error.as_ref()),
+            None => None,
+        }
+    }
+}

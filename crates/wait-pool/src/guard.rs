@@ -1,0 +1,170 @@
+//! The values that hold a connection and give it back when they are dropped.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use crate::manager::Manager;
+use crate::shared::Shared;
+use crate::slots::{Grant, HoldId, Holding};
+
+/// A connection of one's own, given back when dropped.
+///
+/// Made by [`Pool::get`](crate::Pool::get). Giving back takes the pool's lock once and hands the
+/// connection to the first caller in line, if there is one. It may be dropped anywhere, outside of
+/// a runtime too.
+#[must_use = "a connection that is not used goes straight back"]
+pub struct Pooled<M: Manager> {
+    held: Held<M>,
+}
+
+/// A part in a connection that others use at the same time, given back when dropped.
+///
+/// Made by [`Pool::lease`](crate::Pool::lease). The connection is lent by reference; one that is
+/// cheap to clone, as multiplexed connections are, is cloned out of it.
+#[must_use = "a connection that is not used goes straight back"]
+pub struct Lease<M: Manager> {
+    held: Held<M>,
+}
+
+impl<M: Manager> Pooled<M> {
+    pub(crate) const fn new(held: Held<M>) -> Self {
+        Self { held }
+    }
+
+    /// Closes the connection instead of giving it back. Its place in the pool is free at once.
+    pub fn discard(self) {
+        self.held.discard();
+    }
+
+    /// Takes the connection out of the pool for good. Its place is free at once; the pool no
+    /// longer counts it.
+    pub fn detach(self) -> M::Connection {
+        self.held.detach()
+    }
+}
+
+impl<M: Manager> Lease<M> {
+    pub(crate) const fn new(held: Held<M>) -> Self {
+        Self { held }
+    }
+
+    /// Ends this lease and has the connection closed: it takes no new leases, and its place is
+    /// free once the leases it has already given have ended.
+    pub fn discard(self) {
+        self.held.discard();
+    }
+}
+
+impl<M: Manager> Deref for Pooled<M> {
+    type Target = M::Connection;
+
+    fn deref(&self) -> &M::Connection {
+        self.held.connection()
+    }
+}
+
+impl<M: Manager> DerefMut for Pooled<M> {
+    fn deref_mut(&mut self) -> &mut M::Connection {
+        self.held.connection_mut()
+    }
+}
+
+impl<M: Manager> Deref for Lease<M> {
+    type Target = M::Connection;
+
+    fn deref(&self) -> &M::Connection {
+        self.held.connection()
+    }
+}
+
+impl<M: Manager> fmt::Debug for Pooled<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.held.fmt("Pooled", f)
+    }
+}
+
+impl<M: Manager> fmt::Debug for Lease<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.held.fmt("Lease", f)
+    }
+}
+
+/// The right to use a connection, however it is held. Its drop is the one way back.
+pub(crate) struct Held<M: Manager> {
+    pool: Arc<Shared<M>>,
+    hold: HoldId,
+    /// Taken only by what ends the hold.
+    connection: Option<Arc<M::Connection>>,
+    shared: bool,
+    /// To be closed, whatever the manager says.
+    unfit: bool,
+}
+
+impl<M: Manager> Held<M> {
+    pub(crate) fn new(pool: &Arc<Shared<M>>, grant: Grant<M::Connection>) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            hold: grant.hold,
+            connection: Some(grant.connection),
+            shared: grant.holding == Holding::Shared,
+            unfit: false,
+        }
+    }
+
+    pub(crate) fn connection(&self) -> &M::Connection {
+        self.connection.as_deref().expect(HELD)
+    }
+
+    /// Only for a connection that is held alone.
+    pub(crate) fn connection_mut(&mut self) -> &mut M::Connection {
+        let connection = self.connection.as_mut().expect(HELD);
+        Arc::get_mut(connection).expect("a connection held alone has one reference")
+    }
+
+    pub(crate) const fn set_unfit(&mut self, unfit: bool) {
+        self.unfit = unfit;
+    }
+
+    /// Lets others lease the connection too.
+    pub(crate) fn share(&mut self) {
+        let connection = self.connection.as_ref().expect(HELD);
+        self.pool.share(self.hold, Arc::clone(connection));
+        self.shared = true;
+    }
+
+    pub(crate) fn discard(mut self) {
+        self.unfit = true;
+    }
+
+    fn detach(mut self) -> M::Connection {
+        let connection = self.connection.take().expect(HELD);
+        self.pool.detach(self.hold);
+        Arc::into_inner(connection).expect("a connection held alone has one reference")
+    }
+
+    fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("pool", &self.pool.config.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: Manager> Drop for Held<M> {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        let broken = self.unfit || self.pool.manager.is_broken(&connection);
+        if self.shared {
+            // Before the pool hears of it: it takes the last holder's return to mean that no
+            // reference but its own is left.
+            drop(connection);
+            self.pool.leave_shared(self.hold, broken);
+        } else {
+            self.pool.give_back(self.hold, connection, broken);
+        }
+    }
+}
+
+const HELD: &str = "a hold has its connection until it ends";

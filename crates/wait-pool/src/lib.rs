@@ -1,0 +1,52 @@
+//! An asynchronous connection pool for tokio whose callers *wait*.
+//!
+//! At the bound there is no "too many connections" error: callers stand in a fair queue and each
+//! connection that comes free is handed to the first of them. A caller may be cancelled at any
+//! await point without losing a connection, a place or a wake-up. Connections are opened in tasks
+//! of their own, a few at a time, so an impatient caller cannot kill them. A timeout says what the
+//! caller was up against.
+//!
+//! - [`Pool`]: the handle. [`get`](Pool::get) takes a connection for oneself,
+//!   [`lease`](Pool::lease) a part in one that many use at once.
+//! - [`Pooled`], [`Lease`]: what they give, and give back when dropped.
+//! - [`Manager`]: what you write to pool something: how to open, check and judge a connection.
+//! - [`Builder`]: the settings.
+//! - [`AcquireError`]: why there was no connection.
+//!
+//! # Order
+//!
+//! Each kind, `get` and `lease`, is served first come, first served, and between the two the older
+//! caller goes first. While the first in line waits for a connection of its own and none may be
+//! opened, one shared connection stops taking leases, so that it becomes free for it; leases go on
+//! around it on the other connections.
+//!
+//! # What is absent on purpose
+//!
+//! - A check on every checkout or return: only connections idle for longer than `check_idle_after`
+//!   are checked. A connection that its user found broken says so through
+//!   [`Manager::is_broken`].
+//! - Blocking variants: the pool is for tokio.
+
+mod acquire;
+mod backoff;
+mod config;
+mod connect;
+mod error;
+mod guard;
+mod line;
+mod manager;
+mod opening;
+mod pool;
+mod queue;
+mod shared;
+mod slots;
+mod state;
+mod status;
+mod transition;
+
+pub use config::Builder;
+pub use error::{AcquireError, BuildError, ConnectError, Phase, Timeout, TryAcquireError};
+pub use guard::{Lease, Pooled};
+pub use manager::Manager;
+pub use pool::Pool;
+pub use status::Status;

@@ -1,0 +1,222 @@
+//! Who waits, in which order: one ticket counter over two first-in-first-out queues.
+//!
+//! Exclusive callers and lease callers stand in a queue each, because what can serve the one
+//! often cannot serve the other. Tickets, drawn from one counter, say whose head came first.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::error::ConnectError;
+use crate::queue::{Id, Queue};
+use crate::slots::Grant;
+
+/// How a caller wants to hold a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Alone, as by `get()`.
+    Exclusive,
+    /// Together with others, as by `lease()`.
+    Lease,
+}
+
+/// Names a waiter until its outcome is taken or it is removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaiterId {
+    kind: Kind,
+    id: Id,
+}
+
+#[derive(Debug)]
+pub(crate) struct Line<C, E> {
+    exclusive: Queue<Waiter<C, E>>,
+    lease: Queue<Waiter<C, E>>,
+    next_ticket: i64,
+}
+
+#[derive(Debug)]
+struct Waiter<C, E> {
+    ticket: i64,
+    at: &'static Location<'static>,
+    outcome: Outcome<C, E>,
+}
+
+#[derive(Debug)]
+enum Outcome<C, E> {
+    Waiting(Waker),
+    Granted(Grant<C>),
+    Failed(Failure<E>),
+}
+
+/// Why a waiter leaves the line without a connection.
+#[derive(Debug)]
+pub(crate) enum Failure<E> {
+    Closed,
+    Connect(Arc<ConnectError<E>>),
+}
+
+// By hand: a derived one would ask for `E: Clone`.
+impl<E> Clone for Failure<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Closed => Self::Closed,
+            Self::Connect(error) => Self::Connect(Arc::clone(error)),
+        }
+    }
+}
+
+/// What a waiter finds when it looks.
+#[derive(Debug)]
+pub(crate) enum Progress<C, E> {
+    Granted(Grant<C>),
+    Failed(Failure<E>),
+    Waiting,
+}
+
+impl<C, E> Line<C, E> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            exclusive: Queue::new(),
+            lease: Queue::new(),
+            next_ticket: 0,
+        }
+    }
+
+    pub(crate) fn len(&self, kind: Kind) -> usize {
+        self.queue(kind).len()
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.exclusive.len() + self.lease.len()
+    }
+
+    /// The kind of the waiter that came first.
+    pub(crate) fn first(&self) -> Option<Kind> {
+        match (
+            self.head_ticket(Kind::Exclusive),
+            self.head_ticket(Kind::Lease),
+        ) {
+            (Some(exclusive), Some(lease)) if lease < exclusive => Some(Kind::Lease),
+            (Some(_), _) => Some(Kind::Exclusive),
+            (None, Some(_)) => Some(Kind::Lease),
+            (None, None) => None,
+        }
+    }
+
+    /// Where the first waiter of a kind was called from.
+    pub(crate) fn head_location(&self, kind: Kind) -> Option<&'static Location<'static>> {
+        self.queue(kind).front().map(|(_, waiter)| waiter.at)
+    }
+
+    pub(crate) fn push_back(
+        &mut self,
+        kind: Kind,
+        at: &'static Location<'static>,
+        waker: Waker,
+    ) -> WaiterId {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let waiter = Waiter {
+            ticket,
+            at,
+            outcome: Outcome::Waiting(waker),
+        };
+        let id = self.queue_mut(kind).push_back(waiter);
+        WaiterId { kind, id }
+    }
+
+    /// Joins ahead of everybody: for a caller that had its turn and was given a dead connection.
+    pub(crate) fn push_front(
+        &mut self,
+        kind: Kind,
+        at: &'static Location<'static>,
+        waker: Waker,
+    ) -> WaiterId {
+        let heads = [Kind::Exclusive, Kind::Lease].map(|kind| self.head_ticket(kind));
+        let first = heads.into_iter().flatten().min();
+        let waiter = Waiter {
+            ticket: first.unwrap_or(self.next_ticket) - 1,
+            at,
+            outcome: Outcome::Waiting(waker),
+        };
+        let id = self.queue_mut(kind).push_front(waiter);
+        WaiterId { kind, id }
+    }
+
+    /// Hands a connection to the first waiter of a kind and returns whom to wake.
+    pub(crate) fn grant(&mut self, kind: Kind, grant: Grant<C>) -> Waker {
+        self.settle_first(kind, Outcome::Granted(grant))
+            .expect("a grant is made for a waiter that was seen")
+    }
+
+    /// Tells the first waiter of a kind, if there is one, that it gets no connection.
+    pub(crate) fn fail(&mut self, kind: Kind, failure: Failure<E>) -> Option<Waker> {
+        self.settle_first(kind, Outcome::Failed(failure))
+    }
+
+    /// What became of a waiter; it is gone from the line unless it still waits. Then `waker` is
+    /// the one to be woken.
+    pub(crate) fn poll(&mut self, id: WaiterId, waker: &Waker) -> Progress<C, E> {
+        match &mut self.queue_mut(id.kind).get_mut(id.id).outcome {
+            Outcome::Waiting(current) => {
+                current.clone_from(waker);
+                Progress::Waiting
+            }
+            Outcome::Granted(_) | Outcome::Failed(_) => self.remove(id),
+        }
+    }
+
+    /// Removes a waiter and says what it had been given.
+    pub(crate) fn remove(&mut self, id: WaiterId) -> Progress<C, E> {
+        match self.queue_mut(id.kind).remove(id.id).outcome {
+            Outcome::Waiting(_) => Progress::Waiting,
+            Outcome::Granted(grant) => Progress::Granted(grant),
+            Outcome::Failed(failure) => Progress::Failed(failure),
+        }
+    }
+
+    /// How many waiters of both kinds came before this one, which must still wait. O(that many).
+    pub(crate) fn ahead_of(&self, id: WaiterId) -> usize {
+        let own = self.queue(id.kind).iter();
+        let before = own.take_while(|(other, _)| *other != id.id).count();
+        let ticket = self.queue(id.kind).get(id.id).ticket;
+        let other_kind = match id.kind {
+            Kind::Exclusive => Kind::Lease,
+            Kind::Lease => Kind::Exclusive,
+        };
+        let others = self.queue(other_kind).iter();
+        before
+            + others
+                .take_while(|(_, other)| other.ticket < ticket)
+                .count()
+    }
+
+    fn settle_first(&mut self, kind: Kind, outcome: Outcome<C, E>) -> Option<Waker> {
+        let queue = self.queue_mut(kind);
+        let (id, _) = queue.front()?;
+        match std::mem::replace(&mut queue.detach(id).outcome, outcome) {
+            Outcome::Waiting(waker) => Some(waker),
+            Outcome::Granted(_) | Outcome::Failed(_) => {
+                unreachable!("a waiter with an outcome is not linked")
+            }
+        }
+    }
+
+    fn head_ticket(&self, kind: Kind) -> Option<i64> {
+        self.queue(kind).front().map(|(_, waiter)| waiter.ticket)
+    }
+
+    fn queue(&self, kind: Kind) -> &Queue<Waiter<C, E>> {
+        match kind {
+            Kind::Exclusive => &self.exclusive,
+            Kind::Lease => &self.lease,
+        }
+    }
+
+    fn queue_mut(&mut self, kind: Kind) -> &mut Queue<Waiter<C, E>> {
+        match kind {
+            Kind::Exclusive => &mut self.exclusive,
+            Kind::Lease => &mut self.lease,
+        }
+    }
+}

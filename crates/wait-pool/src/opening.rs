@@ -1,0 +1,65 @@
+//! Attempts to connect: how many are under way, when the next may begin, how the last one ended.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::error::ConnectError;
+
+#[derive(Debug)]
+pub(crate) struct Opening<E> {
+    under_way: usize,
+    at_once: usize,
+    backoff: Backoff,
+    last_error: Option<Arc<ConnectError<E>>>,
+}
+
+impl<E> Opening<E> {
+    pub(crate) const fn new(at_once: usize, backoff: Backoff) -> Self {
+        Self {
+            under_way: 0,
+            at_once,
+            backoff,
+            last_error: None,
+        }
+    }
+
+    pub(crate) const fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// Whether the last attempt failed.
+    pub(crate) const fn is_failing(&self) -> bool {
+        self.last_error.is_some()
+    }
+
+    pub(crate) const fn last_error(&self) -> Option<&Arc<ConnectError<E>>> {
+        self.last_error.as_ref()
+    }
+
+    /// Begins an attempt if fewer than `wanted` are under way and no more than may run at once,
+    /// and says how long it has to wait. After a failure one attempt at a time probes whether the
+    /// server is back.
+    pub(crate) fn begin(&mut self, wanted: usize, now: Instant) -> Option<Duration> {
+        let at_once = if self.is_failing() { 1 } else { self.at_once };
+        if self.under_way >= wanted.min(at_once) {
+            return None;
+        }
+        self.under_way += 1;
+        Some(self.backoff.delay(now))
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        self.under_way -= 1;
+        self.backoff.succeeded();
+        self.last_error = None;
+    }
+
+    pub(crate) fn failed(&mut self, error: ConnectError<E>, now: Instant) -> Arc<ConnectError<E>> {
+        self.under_way -= 1;
+        self.backoff.failed(now);
+        let error = Arc::new(error);
+        self.last_error = Some(Arc::clone(&error));
+        error
+    }
+}

@@ -1,0 +1,235 @@
+//! The handle that users keep.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::acquire::checkout;
+use crate::config::{Builder, Config};
+use crate::error::{AcquireError, TryAcquireError};
+use crate::guard::{Held, Lease, Pooled};
+use crate::line::Kind;
+use crate::manager::Manager;
+use crate::shared::Shared;
+use crate::slots::{Grant, Holding};
+use crate::status::Status;
+
+/// A bounded pool of connections whose callers wait in line.
+///
+/// Cloning is cheap and gives another handle to the same pool.
+///
+/// # Example
+///
+/// ```
+/// # use std::io;
+/// # struct Echo;
+/// # impl wait_pool::Manager for Echo {
+/// #     type Connection = String;
+/// #     type Error = io::Error;
+/// #     async fn connect(&self) -> io::Result<String> { Ok("hello".into()) }
+/// #     async fn check(&self, _: &mut String) -> io::Result<()> { Ok(()) }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = wait_pool::Pool::builder(Echo).max_size(1).build()?;
+///
+/// let connection = pool.get().await?;
+/// assert_eq!(*connection, "hello");
+/// assert_eq!(pool.status().in_use, 1);
+///
+/// // The only connection is out: a second caller waits until it comes back.
+/// let waiter = tokio::spawn({
+///     let pool = pool.clone();
+///     async move { pool.get().await.map(|connection| connection.len()) }
+/// });
+/// drop(connection);
+/// assert_eq!(waiter.await??, 5);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Pool<M: Manager> {
+    shared: Arc<Shared<M>>,
+}
+
+impl<M: Manager> Pool<M> {
+    /// Starts to set up a pool of the manager's connections.
+    pub fn builder(manager: M) -> Builder<M> {
+        Builder::new(manager)
+    }
+
+    pub(crate) fn new(manager: M, config: Config) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(manager, config)),
+        }
+    }
+
+    /// Takes a connection for oneself: an idle one, or the first that comes back or is opened.
+    ///
+    /// At the bound the caller waits, first come, first served, for at most `wait_timeout`. The
+    /// place that called this shows up in other callers' timeouts as long as it holds the
+    /// connection.
+    ///
+    /// Cancel-safe: a dropped future leaves the line, and a connection already handed to it goes
+    /// to the next caller. Costs one lock if a connection is idle; two, a timer and a wake-up if
+    /// not.
+    ///
+    /// # Errors
+    ///
+    /// See [`AcquireError`]. A failure to connect is told at once, unless a connection is open
+    /// whose return may still serve the caller.
+    #[track_caller]
+    pub fn get(
+        &self,
+    ) -> impl Future<Output = Result<Pooled<M>, AcquireError<M::Error>>> + Send + '_ {
+        let at = Location::caller();
+        async move {
+            let held = checkout(&self.shared, Kind::Exclusive, at, None).await?;
+            Ok(Pooled::new(held))
+        }
+    }
+
+    /// Takes a part in a connection that up to `max_leases` callers use at the same time.
+    ///
+    /// For connections that can be multiplexed. Leases and [`get`](Self::get) share one bound and
+    /// one line, and neither starves the other: see the [crate's documentation](crate).
+    /// Waiting, cancellation and cost are those of `get`.
+    ///
+    /// # Errors
+    ///
+    /// See [`AcquireError`].
+    #[track_caller]
+    pub fn lease(
+        &self,
+    ) -> impl Future<Output = Result<Lease<M>, AcquireError<M::Error>>> + Send + '_ {
+        let at = Location::caller();
+        async move {
+            let held = checkout(&self.shared, Kind::Lease, at, None).await?;
+            Ok(Lease::new(held))
+        }
+    }
+
+    /// [`get`](Self::get) with a deadline for this call, where it comes before the end of
+    /// `wait_timeout`. One that has passed already still takes what is free.
+    ///
+    /// # Errors
+    ///
+    /// As `get`.
+    #[track_caller]
+    pub fn get_until(
+        &self,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Pooled<M>, AcquireError<M::Error>>> + Send + '_ {
+        let at = Location::caller();
+        async move {
+            let held = checkout(&self.shared, Kind::Exclusive, at, Some(deadline)).await?;
+            Ok(Pooled::new(held))
+        }
+    }
+
+    /// [`lease`](Self::lease) with a deadline for this call, where it comes before the end of
+    /// `wait_timeout`. One that has passed already still takes what is free.
+    ///
+    /// # Errors
+    ///
+    /// As `lease`.
+    #[track_caller]
+    pub fn lease_until(
+        &self,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Lease<M>, AcquireError<M::Error>>> + Send + '_ {
+        let at = Location::caller();
+        async move {
+            let held = checkout(&self.shared, Kind::Lease, at, Some(deadline)).await?;
+            Ok(Lease::new(held))
+        }
+    }
+
+    /// Takes an idle connection, if there is one and nobody waits for it. Opens nothing, checks
+    /// nothing, never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::Empty`] if there is none, [`TryAcquireError::Closed`] after
+    /// [`close`](Self::close).
+    #[track_caller]
+    pub fn try_get(&self) -> Result<Pooled<M>, TryAcquireError> {
+        let grant = self.try_enter(Kind::Exclusive, Location::caller())?;
+        Ok(Pooled::new(Held::new(&self.shared, grant)))
+    }
+
+    /// Takes a part in a connection that has room for it, or in an idle one. Opens nothing, checks
+    /// nothing, never waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_get`](Self::try_get).
+    #[track_caller]
+    pub fn try_lease(&self) -> Result<Lease<M>, TryAcquireError> {
+        let grant = self.try_enter(Kind::Lease, Location::caller())?;
+        let alone = grant.holding != Holding::Shared;
+        let mut held = Held::new(&self.shared, grant);
+        if alone {
+            held.share();
+        }
+        Ok(Lease::new(held))
+    }
+
+    /// The pool's figures at this moment, all from the same moment. Costs one lock.
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
+    /// Ends the pool for all its handles.
+    ///
+    /// Callers in line and later ones get [`AcquireError::Closed`], idle connections are dropped
+    /// before this returns, those in use when they come back.
+    pub fn close(&self) {
+        self.shared.close();
+    }
+
+    /// Whether [`close`](Self::close) has been called.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// The name given to the builder.
+    pub fn name(&self) -> &str {
+        &self.shared.config.name
+    }
+
+    /// The manager given to the builder.
+    pub fn manager(&self) -> &M {
+        &self.shared.manager
+    }
+
+    fn try_enter(
+        &self,
+        kind: Kind,
+        at: &'static Location<'static>,
+    ) -> Result<Grant<M::Connection>, TryAcquireError> {
+        match self.shared.try_enter(kind, at) {
+            Some(grant) => Ok(grant),
+            None if self.shared.is_closed() => Err(TryAcquireError::Closed),
+            None => Err(TryAcquireError::Empty),
+        }
+    }
+}
+
+impl<M: Manager> Clone for Pool<M> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<M: Manager> fmt::Debug for Pool<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", &self.shared.config.name)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}

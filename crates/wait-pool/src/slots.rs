@@ -1,0 +1,347 @@
+//! The open connections: which are idle, shared or taken, and by whom.
+//!
+//! Every open connection has a slot, every holder a hold. A slot is *idle* (the pool has the
+//! connection), *taken* (one holder has it) or *shared* (the pool keeps one reference, up to
+//! `max_leases` holders the others). A shared slot may be *draining* (no new leases, becomes idle
+//! with the last return) or *retiring* (no new leases, closed with the last return).
+//!
+//! Idle slots are used last in, first out, so that a pool larger than its load leaves the rest
+//! alone. Leases go to the shared slot that most recently had room: connections fill up one after
+//! the other, which keeps pipelines deep and connections few. All choices are O(1) but one:
+//! [`Slots::drain_one`] looks at every slot.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use crate::queue::{Id, Queue};
+
+/// Names a hold from the hand-over until the connection is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HoldId(Id);
+
+/// A connection on its way to a caller.
+#[derive(Debug)]
+pub(crate) struct Grant<C> {
+    pub(crate) hold: HoldId,
+    pub(crate) connection: Arc<C>,
+    pub(crate) holding: Holding,
+}
+
+/// How a grant holds its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holding {
+    /// Alone. `stale`: it has been idle for so long that it has to be checked before use.
+    Alone { idle_since: Instant, stale: bool },
+    /// Together with others.
+    Shared,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slots<C> {
+    slots: Slab<Slot<C>>,
+    idle: Vec<usize>,
+    /// The shared slots that take further leases.
+    roomy: Vec<usize>,
+    draining: usize,
+    /// How many slots are shared, in whatever state.
+    shared: usize,
+    /// Oldest first.
+    holds: Queue<Hold>,
+    max_leases: usize,
+    check_idle_after: Duration,
+}
+
+#[derive(Debug)]
+enum Slot<C> {
+    Idle { connection: Arc<C>, since: Instant },
+    Taken,
+    Shared(Shared<C>),
+}
+
+#[derive(Debug)]
+struct Shared<C> {
+    connection: Arc<C>,
+    holders: usize,
+    state: Sharing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// Takes leases; its place in `roomy`.
+    Roomy(usize),
+    Full,
+    Draining,
+    Retiring,
+}
+
+#[derive(Debug)]
+struct Hold {
+    slot: usize,
+    since: Instant,
+    at: &'static Location<'static>,
+}
+
+impl<C> Slots<C> {
+    pub(crate) const fn new(max_leases: usize, check_idle_after: Duration) -> Self {
+        Self {
+            slots: Slab::new(),
+            idle: Vec::new(),
+            roomy: Vec::new(),
+            draining: 0,
+            shared: 0,
+            holds: Queue::new(),
+            max_leases,
+            check_idle_after,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// How many callers hold a connection, alone or together.
+    pub(crate) fn holders(&self) -> usize {
+        self.holds.len()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining > 0
+    }
+
+    /// When and where the longest-held connection was taken.
+    pub(crate) fn longest_held(&self) -> Option<(Instant, &'static Location<'static>)> {
+        self.holds.front().map(|(_, hold)| (hold.since, hold.at))
+    }
+
+    /// Adds a freshly opened connection as an idle one.
+    pub(crate) fn insert(&mut self, connection: Arc<C>, now: Instant) {
+        let slot = self.slots.insert(Slot::Taken);
+        self.make_idle(slot, connection, now);
+    }
+
+    /// Gives an idle connection to one holder.
+    pub(crate) fn take(
+        &mut self,
+        at: &'static Location<'static>,
+        now: Instant,
+    ) -> Option<Grant<C>> {
+        let slot = self.idle.pop()?;
+        let Slot::Idle { connection, since } =
+            std::mem::replace(&mut self.slots[slot], Slot::Taken)
+        else {
+            unreachable!("the idle list names idle slots")
+        };
+        Some(Grant {
+            hold: self.hold(slot, at, now),
+            connection,
+            holding: Holding::Alone {
+                idle_since: since,
+                stale: now.saturating_duration_since(since) > self.check_idle_after,
+            },
+        })
+    }
+
+    /// Gives room on a shared connection to one more holder, or else begins to share an idle one.
+    /// A stale one is given alone: its holder checks it and [shares](Self::share) it then.
+    pub(crate) fn lease(
+        &mut self,
+        at: &'static Location<'static>,
+        now: Instant,
+    ) -> Option<Grant<C>> {
+        if let Some(grant) = self.join(at, now) {
+            return Some(grant);
+        }
+        let mut grant = self.take(at, now)?;
+        if matches!(grant.holding, Holding::Alone { stale: false, .. }) {
+            self.share(grant.hold, Arc::clone(&grant.connection));
+            grant.holding = Holding::Shared;
+        }
+        Some(grant)
+    }
+
+    /// Gives room on a connection that others already share.
+    pub(crate) fn join(
+        &mut self,
+        at: &'static Location<'static>,
+        now: Instant,
+    ) -> Option<Grant<C>> {
+        let slot = *self.roomy.last()?;
+        let shared = self.shared_mut(slot);
+        shared.holders += 1;
+        let (holders, connection) = (shared.holders, Arc::clone(&shared.connection));
+        if holders == self.max_leases {
+            self.set_sharing(slot, Sharing::Full);
+        }
+        Some(Grant {
+            hold: self.hold(slot, at, now),
+            connection,
+            holding: Holding::Shared,
+        })
+    }
+
+    /// Lets others share what one holder has taken.
+    pub(crate) fn share(&mut self, hold: HoldId, connection: Arc<C>) {
+        let slot = self.holds.get(hold.0).slot;
+        self.shared += 1;
+        self.slots[slot] = Slot::Shared(Shared {
+            connection,
+            holders: 1,
+            state: Sharing::Full,
+        });
+        if self.max_leases > 1 {
+            self.set_sharing(slot, Sharing::Roomy(0));
+        }
+    }
+
+    /// Takes back a connection that one holder had, and keeps it unless it is `broken`: then it is
+    /// returned, to be dropped outside of the lock.
+    pub(crate) fn give_back(
+        &mut self,
+        hold: HoldId,
+        connection: Arc<C>,
+        broken: bool,
+        now: Instant,
+    ) -> Option<Arc<C>> {
+        let slot = self.holds.remove(hold.0).slot;
+        if broken {
+            self.slots.remove(slot);
+            return Some(connection);
+        }
+        self.make_idle(slot, connection, now);
+        None
+    }
+
+    /// Takes back a connection that was handed over and never used.
+    pub(crate) fn put_back(&mut self, hold: HoldId, connection: Arc<C>, idle_since: Instant) {
+        let slot = self.holds.remove(hold.0).slot;
+        self.make_idle(slot, connection, idle_since);
+    }
+
+    /// Ends one holder's part in a shared connection; the last one makes it idle, or closes it
+    /// if any holder found it `broken`. The holder's own reference must be gone already.
+    pub(crate) fn leave(&mut self, hold: HoldId, broken: bool, now: Instant) -> Option<Arc<C>> {
+        let slot = self.holds.remove(hold.0).slot;
+        if broken {
+            self.set_sharing(slot, Sharing::Retiring);
+        }
+        let shared = self.shared_mut(slot);
+        shared.holders -= 1;
+        let (holders, state) = (shared.holders, shared.state);
+        if holders > 0 {
+            if state == Sharing::Full {
+                self.set_sharing(slot, Sharing::Roomy(0));
+            }
+            return None;
+        }
+        self.set_sharing(slot, Sharing::Retiring);
+        self.shared -= 1;
+        let Slot::Shared(Shared { connection, .. }) =
+            std::mem::replace(&mut self.slots[slot], Slot::Taken)
+        else {
+            unreachable!("the slot was shared a moment ago")
+        };
+        if state == Sharing::Retiring {
+            self.slots.remove(slot);
+            return Some(connection);
+        }
+        self.make_idle(slot, connection, now);
+        None
+    }
+
+    /// Forgets a connection that its holder keeps for good.
+    pub(crate) fn detach(&mut self, hold: HoldId) {
+        let slot = self.holds.remove(hold.0).slot;
+        self.slots.remove(slot);
+    }
+
+    /// Stops giving leases on the shared connection with the fewest holders, so that it becomes
+    /// idle soon. Does nothing where none is shared. O(slots) otherwise.
+    pub(crate) fn drain_one(&mut self) {
+        if self.shared == 0 {
+            return;
+        }
+        let shared = self.slots.iter().filter_map(|(slot, state)| match state {
+            Slot::Shared(shared) if matches!(shared.state, Sharing::Roomy(_) | Sharing::Full) => {
+                Some((shared.holders, slot))
+            }
+            _ => None,
+        });
+        if let Some((_, slot)) = shared.min() {
+            self.set_sharing(slot, Sharing::Draining);
+        }
+    }
+
+    /// Lets draining connections take leases again. O(slots), and only if any drains.
+    pub(crate) fn stop_draining(&mut self) {
+        while self.draining > 0 {
+            let slot = self.slots.iter().find_map(|(slot, state)| match state {
+                Slot::Shared(shared) if shared.state == Sharing::Draining => Some((slot, shared)),
+                _ => None,
+            });
+            let Some((slot, shared)) = slot else { break };
+            let full = shared.holders == self.max_leases;
+            let state = if full {
+                Sharing::Full
+            } else {
+                Sharing::Roomy(0)
+            };
+            self.set_sharing(slot, state);
+        }
+    }
+
+    /// Removes all idle connections.
+    pub(crate) fn clear_idle(&mut self) -> impl Iterator<Item = Arc<C>> {
+        std::mem::take(&mut self.idle).into_iter().map(|slot| {
+            let Slot::Idle { connection, .. } = self.slots.remove(slot) else {
+                unreachable!("the idle list names idle slots")
+            };
+            connection
+        })
+    }
+
+    fn hold(&mut self, slot: usize, at: &'static Location<'static>, since: Instant) -> HoldId {
+        HoldId(self.holds.push_back(Hold { slot, since, at }))
+    }
+
+    fn make_idle(&mut self, slot: usize, connection: Arc<C>, since: Instant) {
+        self.slots[slot] = Slot::Idle { connection, since };
+        self.idle.push(slot);
+    }
+
+    fn shared_mut(&mut self, slot: usize) -> &mut Shared<C> {
+        match &mut self.slots[slot] {
+            Slot::Shared(shared) => shared,
+            Slot::Idle { .. } | Slot::Taken => unreachable!("a lease is on a shared slot"),
+        }
+    }
+
+    /// The only place where `roomy` and `draining` change. The index in `Roomy` is set here.
+    fn set_sharing(&mut self, slot: usize, new: Sharing) {
+        let new = match new {
+            Sharing::Roomy(_) => Sharing::Roomy(self.roomy.len()),
+            other => other,
+        };
+        match std::mem::replace(&mut self.shared_mut(slot).state, new) {
+            Sharing::Roomy(index) => {
+                self.roomy.swap_remove(index);
+                if let Some(&moved) = self.roomy.get(index) {
+                    self.shared_mut(moved).state = Sharing::Roomy(index);
+                }
+            }
+            Sharing::Draining => self.draining -= 1,
+            Sharing::Full | Sharing::Retiring => {}
+        }
+        match new {
+            Sharing::Roomy(_) => self.roomy.push(slot),
+            Sharing::Draining => self.draining += 1,
+            Sharing::Full | Sharing::Retiring => {}
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! A pool's figures at one moment.
+
+/// One consistent snapshot of a pool, taken under its lock.
+///
+/// `size == idle + in_use + opening + closing`, where `closing` counts connections that are being
+/// dropped at this moment; it is not told apart because it lasts no longer than the drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The bound on `size`.
+    pub max_size: usize,
+    /// Connections, those being opened or dropped included. Never above `max_size`.
+    pub size: usize,
+    /// Open connections that nobody holds.
+    pub idle: usize,
+    /// Open connections that somebody holds, alone or together with others.
+    pub in_use: usize,
+    /// Connections being opened, or about to be once the pause after a failure is over.
+    pub opening: usize,
+    /// Callers that hold a connection. Above `in_use` where leases share one.
+    pub holders: usize,
+    /// Callers in the queue.
+    pub waiting: usize,
+}

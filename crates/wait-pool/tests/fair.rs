@@ -1,0 +1,214 @@
+//! G3: first come, first served within a kind, no barging, and neither kind starves the other.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod common;
+
+use common::{Backend, Gate, until};
+use tokio_test::{assert_pending, assert_ready_ok, task};
+
+/// A pool of `size` open connections, all idle.
+async fn warm(size: usize, leases: usize) -> wait_pool::Pool<common::Connector> {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend
+        .pool()
+        .max_size(size)
+        .max_leases(leases)
+        .wait_timeout(None)
+        .build()
+        .unwrap();
+    let mut held = Vec::new();
+    for _ in 0..size {
+        held.push(pool.get().await.unwrap());
+    }
+    drop(held);
+    assert_eq!(pool.status().idle, size);
+    pool
+}
+
+#[tokio::test]
+async fn waiters_are_served_in_the_order_they_came() {
+    let pool = warm(1, 1).await;
+    let mut held = Some(pool.get().await.unwrap());
+    let mut waiters: Vec<_> = (0..5).map(|_| task::spawn(pool.get())).collect();
+    for waiter in &mut waiters {
+        assert_pending!(waiter.poll());
+    }
+    for turn in 0..waiters.len() {
+        drop(held.take());
+        let woken: Vec<bool> = waiters.iter().map(|waiter| waiter.is_woken()).collect();
+        let expected: Vec<bool> = (0..waiters.len()).map(|other| other == 0).collect();
+        assert_eq!(woken, expected, "turn {turn}");
+        let mut first = waiters.remove(0);
+        held = Some(assert_ready_ok!(first.poll()));
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_does_not_pass_a_waiter_that_has_not_been_polled_yet() {
+    let pool = warm(1, 1).await;
+    let held = pool.get().await.unwrap();
+    let mut waiter = task::spawn(pool.get());
+    assert_pending!(waiter.poll());
+    drop(held);
+    // The waiter has the connection, though it does not know yet.
+    let mut newcomer = task::spawn(pool.get());
+    assert_pending!(newcomer.poll());
+    assert!(pool.try_get().is_err());
+    drop(assert_ready_ok!(waiter.poll()));
+}
+
+#[tokio::test]
+async fn who_gives_back_and_asks_again_goes_to_the_tail() {
+    let pool = warm(1, 1).await;
+    let held = pool.get().await.unwrap();
+    let mut other = task::spawn(pool.get());
+    assert_pending!(other.poll());
+    drop(held);
+    let mut again = task::spawn(pool.get());
+    assert_pending!(again.poll());
+    let held = assert_ready_ok!(other.poll());
+    assert_pending!(again.poll());
+    drop(held);
+    drop(assert_ready_ok!(again.poll()));
+}
+
+#[tokio::test]
+async fn leases_share_one_connection_until_it_is_full() {
+    let pool = warm(2, 3).await;
+    let leases: Vec<_> = futures(&pool, 3).await;
+    assert_eq!((pool.status().in_use, pool.status().holders), (1, 3));
+    let fourth = pool.lease().await.unwrap();
+    assert_eq!((pool.status().in_use, pool.status().holders), (2, 4));
+    assert_ne!(leases[0].number, fourth.number);
+    drop((leases, fourth));
+    assert_eq!((pool.status().idle, pool.status().holders), (2, 0));
+}
+
+async fn futures(
+    pool: &wait_pool::Pool<common::Connector>,
+    count: usize,
+) -> Vec<wait_pool::Lease<common::Connector>> {
+    let mut leases = Vec::new();
+    for _ in 0..count {
+        leases.push(pool.lease().await.unwrap());
+    }
+    leases
+}
+
+#[tokio::test]
+async fn leases_do_not_starve_a_caller_that_wants_a_connection_of_its_own() {
+    let pool = warm(1, 4).await;
+    let first = pool.lease().await.unwrap();
+    let mut alone = task::spawn(pool.get());
+    assert_pending!(alone.poll());
+    // There is room for three more leases, but the connection has been promised.
+    let mut later = task::spawn(pool.lease());
+    assert_pending!(later.poll());
+    assert!(pool.try_lease().is_err());
+    drop(first);
+    assert!(alone.is_woken() && !later.is_woken());
+    let held = assert_ready_ok!(alone.poll());
+    assert_pending!(later.poll());
+    drop(held);
+    drop(assert_ready_ok!(later.poll()));
+}
+
+#[tokio::test]
+async fn leases_go_on_around_the_connection_that_is_set_aside() {
+    let pool = warm(2, 1_000).await;
+    let alone = pool.get().await.unwrap();
+    let lease = pool.lease().await.unwrap();
+    drop(alone);
+    let second = pool.get().await.unwrap();
+    // Both connections are in use: one alone, one shared. The next exclusive caller has the
+    // shared one set aside; giving back the other serves it and lets leases go on.
+    let mut waiter = task::spawn(pool.get());
+    assert_pending!(waiter.poll());
+    let mut blocked = task::spawn(pool.lease());
+    assert_pending!(blocked.poll());
+    drop(second);
+    let held = assert_ready_ok!(waiter.poll());
+    assert!(
+        blocked.is_woken(),
+        "nobody waits for the shared one any more"
+    );
+    let joined = assert_ready_ok!(blocked.poll());
+    assert_eq!(joined.number, lease.number);
+    drop(held);
+}
+
+#[tokio::test]
+async fn exclusive_callers_do_not_starve_a_lease() {
+    let pool = warm(1, 4).await;
+    let held = pool.get().await.unwrap();
+    let mut lease = task::spawn(pool.lease());
+    let mut alone = task::spawn(pool.get());
+    assert_pending!(lease.poll());
+    assert_pending!(alone.poll());
+    drop(held);
+    assert!(lease.is_woken() && !alone.is_woken());
+    let shared = assert_ready_ok!(lease.poll());
+    assert_pending!(alone.poll());
+    drop(shared);
+    drop(assert_ready_ok!(alone.poll()));
+}
+
+#[tokio::test]
+async fn a_connection_set_aside_takes_leases_again_when_nobody_waits_for_it() {
+    let pool = warm(1, 4).await;
+    let _first = pool.lease().await.unwrap();
+    let mut alone = task::spawn(pool.get());
+    assert_pending!(alone.poll());
+    let mut lease = task::spawn(pool.lease());
+    assert_pending!(lease.poll());
+    drop(alone);
+    assert!(lease.is_woken());
+    drop(assert_ready_ok!(lease.poll()));
+}
+
+#[tokio::test]
+async fn a_connection_that_comes_free_serves_as_many_leases_as_fit() {
+    let pool = warm(1, 3).await;
+    let held = pool.get().await.unwrap();
+    let mut leases: Vec<_> = (0..4).map(|_| task::spawn(pool.lease())).collect();
+    for lease in &mut leases {
+        assert_pending!(lease.poll());
+    }
+    drop(held);
+    let woken: Vec<bool> = leases.iter().map(|lease| lease.is_woken()).collect();
+    assert_eq!(woken, [true, true, true, false]);
+}
+
+#[tokio::test]
+async fn a_caller_whose_connection_fails_its_check_goes_back_to_the_head() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend
+        .pool()
+        .max_size(1)
+        .wait_timeout(None)
+        .check_idle_after(std::time::Duration::ZERO)
+        .build()
+        .unwrap();
+    drop(pool.get().await.unwrap());
+    *backend.check.lock() = Gate::HeldError;
+    *backend.connect.lock() = Gate::Held;
+    let mut first = task::spawn(pool.get());
+    assert_pending!(first.poll());
+    let mut second = task::spawn(pool.get());
+    assert_pending!(second.poll());
+    assert_eq!(backend.checks(), 1);
+    backend.let_one_in();
+    assert_pending!(first.poll());
+    until("another attempt to connect", || backend.attempts() == 2).await;
+    backend.let_one_in();
+    until("the new connection", || {
+        first.is_woken() || second.is_woken()
+    })
+    .await;
+    assert!(first.is_woken() && !second.is_woken());
+    drop(assert_ready_ok!(first.poll()));
+}

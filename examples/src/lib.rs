@@ -1,0 +1,1 @@
+//! Programs that use wait-pool and wait-pool-redis.

@@ -5,13 +5,13 @@
 //! of its own that it gives back on its own answers: nobody holds one node's place while waiting
 //! for another's. Dropping the future drops all of it.
 
-use std::future::{Future, pending, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::{pending, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use futures_util::future::{BoxFuture, Either, MaybeDone, join_all, maybe_done, select};
+use futures_util::future::{BoxFuture, Either, join_all, select};
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
 
 use crate::error::{self, Failure, FailureKind};
@@ -127,16 +127,11 @@ impl Dispatch {
                 node: Arc::clone(&snapshot.primaries[shard]),
                 asking: false,
             };
-            running.push(maybe_done(self.part(
-                target,
-                part.items,
-                MOST_REPEATS,
-                deadline,
-            )));
+            running.push(self.part(target, part.items, MOST_REPEATS, deadline));
         }
 
         let late = {
-            let gathered = pin!(gather(&mut running, &mut answers));
+            let gathered = pin!(gather(running, &mut answers));
             matches!(select(gathered, expired).await, Either::Right(_))
         };
         if late {
@@ -337,20 +332,21 @@ fn any_shard(items: &[Item<'_>], topology: &Topology) -> usize {
 }
 
 /// Runs parts side by side. What they answer is kept when this is dropped before the last is done.
-async fn gather(running: &mut [MaybeDone<BoxFuture<'_, Answered>>], answers: &mut Answers) {
+async fn gather(mut running: Vec<BoxFuture<'_, Answered>>, answers: &mut Answers) {
     poll_fn(|cx| {
-        let mut all_done = Poll::Ready(());
-        for part in running.iter_mut() {
-            let mut part = Pin::new(part);
-            if part.as_mut().poll(cx).is_pending() {
-                all_done = Poll::Pending;
-            } else if let Some(answered) = part.take_output() {
+        running.retain_mut(|part| match part.as_mut().poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(answered) => {
                 for (position, answer) in answered {
                     answers.put(position, answer);
                 }
+                false
             }
+        });
+        match running.is_empty() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
-        all_done
     })
     .await;
 }

@@ -2,7 +2,8 @@
 //!
 //! Servers would end with this process anyway; they are ended before it, so that none is there any
 //! more when the prompt returns. Programs that a verb runs get the terminal's signal themselves;
-//! they are given time to end first, so that their last words do not come after the prompt.
+//! they are given time to end first, so that their last words do not come after the prompt. A verb
+//! that has something of its own to tidy up may end by itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,12 +15,16 @@ const GRACE: Duration = Duration::from_secs(10);
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 static RUNS_PROGRAMS: AtomicBool = AtomicBool::new(false);
+static ENDS_ITSELF: AtomicBool = AtomicBool::new(false);
 
 /// From now on an interrupt ends this process with the exit code that shells expect.
 pub(crate) fn watch() {
     // Without a handler the process ends as well, only with another code.
     let _ = ctrlc::set_handler(|| {
-        ASKED.store(true, Ordering::SeqCst);
+        let again = ASKED.swap(true, Ordering::SeqCst);
+        if ENDS_ITSELF.load(Ordering::SeqCst) && !again {
+            return;
+        }
         if RUNS_PROGRAMS.load(Ordering::SeqCst) {
             thread::sleep(GRACE);
         }
@@ -32,14 +37,27 @@ pub(crate) fn let_programs_end_first() {
     RUNS_PROGRAMS.store(true, Ordering::SeqCst);
 }
 
+/// Says that this verb looks at [`asked`] and ends soon after; the second interrupt does not wait
+/// for it.
+pub(crate) fn let_the_verb_end() {
+    ENDS_ITSELF.store(true, Ordering::SeqCst);
+}
+
+/// Whether an interrupt came.
+pub(crate) fn asked() -> bool {
+    ASKED.load(Ordering::SeqCst)
+}
+
 /// Ends this process if an interrupt came: what follows would only tell of its consequences.
 pub(crate) fn end_if_asked() {
-    if ASKED.load(Ordering::SeqCst) {
+    if asked() {
         end();
     }
 }
 
 fn end() -> ! {
+    // What was under way may have left the cursor in the middle of a line.
+    eprintln!();
     testbed::stop_all();
     std::process::exit(EXIT_CODE);
 }

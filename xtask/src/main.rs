@@ -2,6 +2,7 @@
 
 mod ci;
 mod cluster;
+mod demo;
 mod gen_commands;
 mod interrupt;
 mod report;
@@ -20,6 +21,8 @@ use xshell::Shell;
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", arg_required_else_help = true)]
 enum Verb {
+    /// Show what this project is for, on a real cluster that is started for it
+    Demo(demo::Args),
     /// Run every test, those on real servers included
     Test(test::Args),
     /// Run everything a change has to pass
@@ -40,6 +43,7 @@ enum Verb {
 fn main() -> ExitCode {
     interrupt::watch();
     let result = match Verb::parse() {
+        Verb::Demo(args) => demo::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Ci(args) => ci::run(&args),
         Verb::Cluster(args) => cluster::run(&args),

@@ -11,9 +11,9 @@
 //!    been dropped.
 //! 2. **Nobody waits in vain.** If somebody waits, no connection that would serve the first in
 //!    line is available; and where the bound leaves room, a connection is being opened.
-//! 3. **Order.** A caller that finds somebody of its kind waiting goes behind. A connection that
-//!    comes free is put into the hands of the first waiter under the same lock: there is no
-//!    wake-up to race for.
+//! 3. **Order.** A connection that comes free is put into the hands of the first waiter under the
+//!    same lock. So whatever a newcomer finds free, nobody waits for, and there is no wake-up to
+//!    race for.
 //!
 //! # Fairness between the two kinds
 //!
@@ -85,7 +85,7 @@ impl<C, E> State<C, E> {
         if self.closed {
             return Entered::Closed;
         }
-        if let Some(grant) = self.grant_without_waiting(kind, entry, at, now) {
+        if let Some(grant) = self.grant(kind, at, now) {
             return Entered::Granted(grant);
         }
         let id = match entry {
@@ -96,14 +96,17 @@ impl<C, E> State<C, E> {
         Entered::Queued(id)
     }
 
-    /// A caller asks for a connection and does not wait. `None` if there is none for it.
+    /// A caller asks for a connection and does not wait. `None` if none is free.
     pub(crate) fn try_enter(
         &mut self,
         kind: Kind,
         at: &'static Location<'static>,
         now: Instant,
     ) -> Option<Grant<C>> {
-        self.grant_without_waiting(kind, Entry::Back, at, now)
+        match self.closed {
+            true => None,
+            false => self.grant(kind, at, now),
+        }
     }
 
     /// A waiter asks what became of it, and leaves its waker.
@@ -284,25 +287,17 @@ impl<C, E> State<C, E> {
         self.slots.len() + self.opening.under_way() + self.closing
     }
 
-    fn grant_without_waiting(
+    /// What a newcomer can have at once. This passes nobody: by invariant 2 nobody waits for what is
+    /// free, and a connection that is set aside takes no leases.
+    fn grant(
         &mut self,
         kind: Kind,
-        entry: Entry,
         at: &'static Location<'static>,
         now: Instant,
     ) -> Option<Grant<C>> {
-        let may_pass = match entry {
-            // Leases may go by waiting exclusive callers, for whom a connection is set aside.
-            Entry::Back => self.line.len(kind) == 0,
-            Entry::Front => true,
-        };
-        let alone = self.line.total() == 0 || matches!(entry, Entry::Front);
         match kind {
-            _ if self.closed || !may_pass => None,
-            Kind::Exclusive if alone => self.slots.take(at, now),
-            Kind::Exclusive => None,
-            Kind::Lease if alone => self.slots.lease(at, now),
-            Kind::Lease => self.slots.join(at, now),
+            Kind::Exclusive => self.slots.take(at, now),
+            Kind::Lease => self.slots.lease(at, now),
         }
     }
 
@@ -323,11 +318,7 @@ impl<C, E> State<C, E> {
     fn next_grant(&mut self, now: Instant) -> Option<(Kind, Grant<C>)> {
         let first = self.line.first()?;
         let at = self.line.head_location(first)?;
-        let grant = match first {
-            Kind::Exclusive => self.slots.take(at, now),
-            Kind::Lease => self.slots.lease(at, now),
-        };
-        if let Some(grant) = grant {
+        if let Some(grant) = self.grant(first, at, now) {
             return Some((first, grant));
         }
         // The first cannot be served. If it waits for a connection of its own, leases behind it

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use common::{Backend, Gate, until};
+use wait_pool::{Manager, Pool};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_never_opens_more_than_the_bound() {
@@ -106,4 +107,51 @@ async fn a_shared_connection_found_broken_counts_until_its_last_lease_ends() {
     drop(second);
     assert_eq!((backend.live(), pool.status().size), (0, 0));
     assert_eq!(pool.lease().await.unwrap().number, 1);
+}
+
+/// A connection that asks its pool for the figures while it is being dropped.
+struct Tells(std::sync::Arc<Shown>);
+
+#[derive(Default)]
+struct Shown {
+    pool: std::sync::OnceLock<Pool<Telling>>,
+    sizes: parking_lot::Mutex<Vec<usize>>,
+}
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        // Would hang here if the pool dropped connections under its lock.
+        let size = self.0.pool.get().map(|pool| pool.status().size);
+        self.0.sizes.lock().extend(size);
+    }
+}
+
+struct Telling(std::sync::Arc<Shown>);
+
+impl Manager for Telling {
+    type Connection = Tells;
+    type Error = std::io::Error;
+
+    async fn connect(&self) -> std::io::Result<Tells> {
+        Ok(Tells(std::sync::Arc::clone(&self.0)))
+    }
+
+    async fn check(&self, _: &mut Tells) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_connection_counts_until_it_is_gone_and_is_dropped_without_the_lock() {
+    let shown = std::sync::Arc::new(Shown::default());
+    let pool = Pool::builder(Telling(std::sync::Arc::clone(&shown)));
+    let pool = pool.max_size(2).max_connecting(1).build().unwrap();
+    shown.pool.set(pool.clone()).map_err(drop).unwrap();
+    let (first, second) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    first.discard();
+    assert_eq!(*shown.sizes.lock(), [2]);
+    drop(second);
+    pool.close();
+    assert_eq!(*shown.sizes.lock(), [2, 1]);
+    assert_eq!(pool.status().size, 0);
 }

@@ -261,8 +261,10 @@ async fn try_get_takes_what_is_idle_and_opens_nothing() {
     let leases = (pool.try_lease().unwrap(), pool.try_lease().unwrap());
     assert_eq!(pool.try_lease().unwrap_err(), TryAcquireError::Empty);
     drop(leases);
+    let _lease = pool.try_lease().unwrap();
     pool.close();
     assert_eq!(pool.try_get().unwrap_err(), TryAcquireError::Closed);
+    assert_eq!(pool.try_lease().unwrap_err(), TryAcquireError::Closed);
 }
 
 #[tokio::test]

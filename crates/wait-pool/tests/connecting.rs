@@ -174,6 +174,25 @@ async fn attempts_on_a_dead_server_follow_the_back_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_failure_one_attempt_at_a_time_probes() {
+    let backend = Backend::new(Gate::Error);
+    let pool = backend.pool().max_connecting(4).build().unwrap();
+    assert!(pool.get().await.is_err());
+    let mut waiters: Vec<_> = (0..5).map(|_| task::spawn(pool.get())).collect();
+    for waiter in &mut waiters {
+        assert_pending!(waiter.poll());
+    }
+    assert_eq!(pool.status().opening, 1);
+    *backend.connect.lock() = Gate::Held;
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_millis(100)).await;
+    until("the probe", || backend.attempts() == 2).await;
+    backend.let_one_in();
+    until("it succeeds", || waiters[0].is_woken()).await;
+    assert_eq!(pool.status().opening, 4, "the others follow together");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_back_off_ends_with_a_success() {
     let backend = Backend::new(Gate::Error);
     let pool = backend.pool().build().unwrap();

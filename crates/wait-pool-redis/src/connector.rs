@@ -3,6 +3,7 @@
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
@@ -18,7 +19,7 @@ pub(crate) struct Connector {
 impl Connector {
     pub(crate) fn new(info: ConnectionInfo) -> RedisResult<Self> {
         Ok(Self {
-            client: Client::open(info)?,
+            client: Client::open(with_user_timeout(info))?,
             // The pool and the request path have deadlines of their own, which cover more.
             config: AsyncConnectionConfig::new()
                 .set_connection_timeout(None)
@@ -55,6 +56,18 @@ impl wait_pool::Manager for Connector {
     }
 }
 
+/// Has the operating system give up a connection whose peer has not confirmed anything sent to it
+/// for this long: a host that vanished without a word would hold it for a quarter of an hour.
+const USER_TIMEOUT: Duration = Duration::from_secs(10);
+
+fn with_user_timeout(info: ConnectionInfo) -> ConnectionInfo {
+    let settings = info.tcp_settings().clone();
+    match settings.user_timeout() {
+        Some(_) => info,
+        None => info.set_tcp_settings(settings.set_user_timeout(USER_TIMEOUT)),
+    }
+}
+
 /// A connection, and whether anybody has found it dead.
 ///
 /// Any number of callers may use it at once, and each may be dropped at any time: answers are
@@ -86,7 +99,10 @@ impl Link {
 
     /// Sends items in one write, each behind an `ASKING` of its own if `asking`.
     pub(crate) async fn items(&self, items: &[Item<'_>], asking: bool) -> RedisResult<Vec<Value>> {
-        if let ([item], false) = (items, asking) {
+        // A command whose answer is not wanted has it all the same here: it may be a redirect.
+        if let ([item], false) = (items, asking)
+            && !item.cmd.is_no_response()
+        {
             return Ok(vec![self.command(item.cmd).await?]);
         }
         let each = if asking { 2 } else { 1 };

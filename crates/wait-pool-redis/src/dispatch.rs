@@ -3,25 +3,34 @@
 //! A single command is a batch of one, and a server that stands alone is a topology with one
 //! shard. The parts of a batch run side by side inside the caller's own future, each with a lease
 //! of its own that it gives back on its own answers: nobody holds one node's place while waiting
-//! for another's. Dropping the future drops all of it.
+//! for another's. What a part answers is kept as it comes; what is sent on becomes a part of its
+//! own. Dropping the future drops all of it.
 
-use std::future::{pending, poll_fn};
+mod onward;
+mod transaction;
+
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, Either, join_all, select};
-use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
+use redis::{Cmd, Pipeline, RedisResult, Value};
+use tokio::runtime::Handle;
 
-use crate::error::{self, Failure, FailureKind};
+use crate::error::{self, Failure};
 use crate::nodes::Node;
-use crate::plan::{self, Answers, Item};
-use crate::redirect::{self, MOST_REPEATS, Redirect};
+use crate::plan::{self, Answers, Item, Part};
+use crate::redirect::MOST_REPEATS;
 use crate::refresh::{Snapshot, Topologies};
 use crate::route::{self, Route};
 use crate::settings::Settings;
+use crate::slot::Slot;
 use crate::topology::Topology;
+
+use onward::Target;
 
 /// Carries requests to their nodes and answers back.
 #[derive(Debug)]
@@ -36,13 +45,12 @@ enum Servers {
     Cluster(Arc<Topologies>),
 }
 
-/// Where items go together.
-struct Target {
-    node: Arc<Node>,
-    asking: bool,
+/// What a part came back with.
+struct Outcome<'a> {
+    answered: Vec<(usize, Result<Value, Failure>)>,
+    again: Vec<(Target, Item<'a>)>,
+    repeats: u32,
 }
-
-type Answered = Vec<(usize, Result<Value, Failure>)>;
 
 impl Dispatch {
     /// For one server.
@@ -67,7 +75,7 @@ impl Dispatch {
     /// Runs one command.
     pub(crate) async fn command(&self, cmd: &Cmd) -> RedisResult<Value> {
         let item = self.item(0, cmd)?;
-        let mut values = self.batch(&[item]).await?;
+        let mut values = self.batch(&[item], None).await?;
         Ok(values.pop().unwrap_or_default())
     }
 
@@ -84,7 +92,10 @@ impl Dispatch {
         if pipeline.is_transaction() {
             return self.transaction(&items, pipeline, offset, count).await;
         }
-        let mut values = self.batch(&items).await?;
+        if items.is_empty() {
+            return Err(error::empty());
+        }
+        let mut values = self.batch(&items, Some(pipeline)).await?;
         values.truncate(offset.saturating_add(count));
         values.drain(..offset.min(values.len()));
         Ok(values)
@@ -92,213 +103,174 @@ impl Dispatch {
 
     fn item<'a>(&self, position: usize, cmd: &'a Cmd) -> RedisResult<Item<'a>> {
         let routed = match self.servers {
-            Servers::Alone(_) => route::route_alone(cmd),
-            Servers::Cluster(_) => route::route(cmd),
+            Servers::Alone(_) => {
+                route::route_alone(cmd).map_err(|refusal| (refusal, refusal.reason_alone()))
+            }
+            Servers::Cluster(_) => route::route(cmd).map_err(|refusal| (refusal, refusal.reason())),
         };
-        Ok(Item {
-            position,
-            cmd,
-            routed: routed.map_err(|refusal| error::refused(refusal.reason(), cmd))?,
-        })
+        match routed {
+            Ok(routed) => Ok(Item {
+                position,
+                cmd,
+                routed,
+            }),
+            Err((route::Refusal::Empty, _)) => Err(error::empty()),
+            Err((_, reason)) => Err(error::refused(reason, cmd)),
+        }
     }
 
-    async fn batch(&self, items: &[Item<'_>]) -> RedisResult<Vec<Value>> {
-        let deadline = self.deadline();
+    async fn batch<'a>(
+        &'a self,
+        items: &'a [Item<'a>],
+        pipeline: Option<&'a Pipeline>,
+    ) -> RedisResult<Vec<Value>> {
+        let deadline = self.deadline()?;
         let mut expired = pin!(expiry(deadline));
-        let snapshot = pin!(self.snapshot(items));
-        let snapshot = match select(snapshot, expired.as_mut()).await {
+        let first = pin!(self.snapshot());
+        let snapshot = match select(first, expired.as_mut()).await {
             Either::Left((snapshot, _)) => snapshot?,
             Either::Right(_) => return Err(self.late("the topology is not known yet").error),
         };
 
-        let any = any_shard(items, &snapshot.topology);
-        let shard = |item: &Item<'_>| plan::shard_for(item.routed.route, &snapshot.topology, any);
-        let mut answers = Answers::new(items.len());
-        let mut running = Vec::new();
-        for part in plan::group(items.iter().map(|item| (shard(item), *item))) {
-            let Some(shard) = part.target else {
-                let unserved = Failure::unserved();
-                part.items
-                    .iter()
-                    .for_each(|item| answers.fill(item.position, &unserved));
-                continue;
-            };
-            let target = Target {
-                node: Arc::clone(&snapshot.primaries[shard]),
+        let any = any_slot(items);
+        let target = |item: &Item<'_>| match snapshot.primary(item.routed.route, any) {
+            Some(node) => Target::Node {
+                node,
                 asking: false,
-            };
-            running.push(self.part(target, part.items, MOST_REPEATS, deadline));
+            },
+            None => Target::Unknown,
+        };
+        let mut parts = plan::group(items.iter().map(|item| (target(item), *item)));
+        let whole = pipeline.filter(|_| parts.len() == 1);
+        let mut answers = Answers::new(items.len());
+        let mut running = FuturesUnordered::new();
+        for part in parts.drain(..) {
+            running.push(self.part(part, whole, MOST_REPEATS, deadline));
         }
-
         let late = {
-            let gathered = pin!(gather(running, &mut answers));
+            let gathered = pin!(async {
+                while let Some(outcome) = running.next().await {
+                    for (position, answer) in outcome.answered {
+                        answers.put(position, answer);
+                    }
+                    for part in plan::group(outcome.again) {
+                        running.push(self.part(part, None, outcome.repeats, deadline));
+                    }
+                }
+            });
             matches!(select(gathered, expired).await, Either::Right(_))
         };
         if late {
-            for item in items {
-                let Some(shard) = shard(item) else { continue };
-                let node = snapshot.primaries[shard].addr();
-                answers.fill(item.position, &self.late(&format!("no answer from {node}")));
-            }
+            self.fill(items, any, &mut answers);
         }
         answers.into_values()
     }
 
-    /// Runs items at one node, and at others what it sends on.
-    fn part<'a>(
-        &'a self,
-        target: Target,
-        items: Vec<Item<'a>>,
+    /// Runs items that go to one target. `whole` is the pipeline that they are, whole and in order.
+    async fn part<'a>(
+        &self,
+        part: Part<'a, Target>,
+        whole: Option<&Pipeline>,
         repeats: u32,
         deadline: Option<Instant>,
-    ) -> BoxFuture<'a, Answered> {
-        Box::pin(async move {
-            let mut answered = Vec::with_capacity(items.len());
-            let mut again = Vec::new();
-            let sent = target.node.items(&items, target.asking, deadline);
-            match sent.await {
-                Ok(values) => {
-                    for (item, value) in items.into_iter().zip(values) {
-                        match self.redirected(&value, &target.node) {
-                            Some(target) if repeats > 0 => again.push((target, item)),
-                            _ => answered.push((item.position, Ok(value))),
-                        }
-                    }
-                }
-                Err(failure) => {
-                    self.suspect(&failure);
-                    let lost = failure.kind == FailureKind::ConnectionLost;
-                    for item in items {
-                        if lost && item.routed.repeatable && repeats > 0 {
-                            again.push((target.clone(), item));
-                        } else {
-                            answered.push((item.position, Err(failure.clone())));
-                        }
+    ) -> Outcome<'a> {
+        let mut outcome = Outcome {
+            answered: Vec::with_capacity(part.items.len()),
+            again: Vec::new(),
+            repeats: repeats.saturating_sub(1),
+        };
+        let items = part.items;
+        let Target::Node { node, asking } = &part.target else {
+            self.find_owners(items, &mut outcome).await;
+            return outcome;
+        };
+        let sent = match whole {
+            Some(pipeline) => node.pipeline(pipeline, 0, items.len(), deadline).await,
+            None => node.items(&items, *asking, deadline).await,
+        };
+        match sent {
+            Ok(values) => {
+                for (item, value) in items.into_iter().zip(values) {
+                    match self.redirected(&value, node) {
+                        Some(target) if repeats > 0 => outcome.again.push((target, item)),
+                        _ => outcome.answered.push((item.position, Ok(value))),
                     }
                 }
             }
-            let again = plan::group(again).into_iter();
-            let again = again.map(|part| self.part(part.target, part.items, repeats - 1, deadline));
-            answered.extend(join_all(again).await.into_iter().flatten());
-            answered
-        })
+            Err(failure) => {
+                self.suspect(&failure, node);
+                for item in items {
+                    match self.another_try(&failure, &item, &part.target) {
+                        Some(target) if repeats > 0 => outcome.again.push((target, item)),
+                        _ => outcome.answered.push((item.position, Err(failure.clone()))),
+                    }
+                }
+            }
+        }
+        outcome
     }
 
-    /// Runs a transaction, which is never split.
-    async fn transaction(
-        &self,
-        items: &[Item<'_>],
-        pipeline: &Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        let slot = match self.servers {
-            Servers::Alone(_) => None,
-            Servers::Cluster(_) => plan::common_slot(items).map_err(|_| error::cross_slot())?,
+    /// Sends items whose slots nobody serves to whoever does so after the next refresh.
+    async fn find_owners<'a>(&self, items: Vec<Item<'a>>, outcome: &mut Outcome<'a>) {
+        let snapshot = match &self.servers {
+            Servers::Alone(snapshot) => Ok(Arc::clone(snapshot)),
+            Servers::Cluster(topologies) => topologies.after_refresh().await,
         };
-        let route = slot.map_or(Route::Any, Route::Slot);
-        let deadline = self.deadline();
-        let expired = pin!(expiry(deadline));
-        let run = pin!(async {
-            let snapshot = self.snapshot(items).await?;
-            let shard = plan::shard_for(
-                route,
-                &snapshot.topology,
-                any_shard(items, &snapshot.topology),
-            );
-            let shard = shard.ok_or_else(|| Failure::unserved().error)?;
-            let mut node = Arc::clone(&snapshot.primaries[shard]);
-            let mut repeats = MOST_REPEATS;
-            loop {
-                match node.pipeline(pipeline, offset, count, deadline).await {
-                    Ok(values) => return Ok(values),
-                    Err(failure) => match self.moved_whole(&failure.error, &node) {
-                        Some(owner) if repeats > 0 => (node, repeats) = (owner, repeats - 1),
-                        _ => {
-                            self.suspect(&failure);
-                            return Err(failure.error);
-                        }
+        for item in items {
+            let owner = snapshot.as_ref().ok();
+            let owner = owner.and_then(|known| known.primary(item.routed.route, random_slot()));
+            match owner {
+                Some(node) => outcome.again.push((
+                    Target::Node {
+                        node,
+                        asking: false,
                     },
+                    item,
+                )),
+                None => outcome
+                    .answered
+                    .push((item.position, Err(Failure::unserved()))),
+            }
+        }
+    }
+
+    async fn snapshot(&self) -> RedisResult<Arc<Snapshot>> {
+        match &self.servers {
+            Servers::Alone(snapshot) => Ok(Arc::clone(snapshot)),
+            Servers::Cluster(topologies) => topologies.current().await,
+        }
+    }
+
+    /// Answers what has no answer at the deadline.
+    fn fill(&self, items: &[Item<'_>], any: Slot, answers: &mut Answers) {
+        let snapshot = match &self.servers {
+            Servers::Alone(snapshot) => Some(Arc::clone(snapshot)),
+            Servers::Cluster(topologies) => topologies.known(),
+        };
+        for item in items {
+            answers.fill(item.position, || {
+                let node = snapshot
+                    .as_ref()
+                    .and_then(|known| known.primary(item.routed.route, any));
+                match node {
+                    Some(node) => {
+                        self.look_again();
+                        self.late(&format!("no answer from {}", node.addr()))
+                    }
+                    None => Failure::unserved(),
                 }
-            }
-        });
-        match select(run, expired).await {
-            Either::Left((values, _)) => values,
-            Either::Right(_) => Err(self.late("no answer to the transaction").error),
+            });
         }
     }
 
-    /// The topology that these items are sent by: the current one, or the next where that knows no
-    /// owner for one of them.
-    async fn snapshot(&self, items: &[Item<'_>]) -> RedisResult<Arc<Snapshot>> {
-        let topologies = match &self.servers {
-            Servers::Alone(snapshot) => return Ok(Arc::clone(snapshot)),
-            Servers::Cluster(topologies) => topologies,
-        };
-        let snapshot = topologies.current().await?;
-        let served = |item: &Item<'_>| plan::shard_for(item.routed.route, &snapshot.topology, 0);
-        if items.iter().all(|item| served(item).is_some()) {
-            return Ok(snapshot);
+    fn deadline(&self) -> RedisResult<Option<Instant>> {
+        // Timers and connections need one.
+        if Handle::try_current().is_err() {
+            return Err(error::no_runtime());
         }
-        topologies.after_refresh().await
-    }
-
-    /// Where a redirect sends a command.
-    fn redirected(&self, value: &Value, asked: &Node) -> Option<Target> {
-        let Servers::Cluster(topologies) = &self.servers else {
-            return None;
-        };
-        match redirect::of_value(value, asked.addr())? {
-            Redirect::Moved(slot, addr) => {
-                topologies.moved(slot, &addr);
-                let node = topologies.nodes.at(&addr).ok()?;
-                Some(Target {
-                    node,
-                    asking: false,
-                })
-            }
-            Redirect::Ask(addr) => {
-                let node = topologies.nodes.at(&addr).ok()?;
-                Some(Target { node, asking: true })
-            }
-        }
-    }
-
-    /// Where a transaction has to go that was refused as a whole: a command in it has moved, so
-    /// none has run.
-    fn moved_whole(&self, error: &RedisError, asked: &Node) -> Option<Arc<Node>> {
-        let Servers::Cluster(topologies) = &self.servers else {
-            return None;
-        };
-        let refused = error.clone().into_server_errors()?;
-        refused.iter().find_map(
-            |(_, error)| match redirect::of_error(error, asked.addr())? {
-                Redirect::Moved(slot, addr) => {
-                    topologies.moved(slot, &addr);
-                    topologies.nodes.at(&addr).ok()
-                }
-                Redirect::Ask(_) => None,
-            },
-        )
-    }
-
-    /// A node that could not be reached or hung up may have been replaced. One that is only busy or
-    /// slow has not.
-    fn suspect(&self, failure: &Failure) {
-        let gone = matches!(
-            failure.kind,
-            FailureKind::NoConnection | FailureKind::ConnectionLost
-        );
-        if let Servers::Cluster(topologies) = &self.servers
-            && gone
-        {
-            topologies.request();
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
         let now = tokio::time::Instant::now().into_std();
-        now.checked_add(self.settings.request_timeout?)
+        let timeout = self.settings.request_timeout;
+        Ok(timeout.and_then(|timeout| now.checked_add(timeout)))
     }
 
     fn late(&self, what: &str) -> Failure {
@@ -307,54 +279,26 @@ impl Dispatch {
     }
 }
 
-impl Clone for Target {
-    fn clone(&self) -> Self {
-        Self {
-            node: Arc::clone(&self.node),
-            asking: self.asking,
-        }
-    }
-}
-
-impl PartialEq for Target {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.node, &other.node) && self.asking == other.asking
-    }
-}
-
-/// The shard for commands that any may serve: one that the batch goes to anyway, else any.
-fn any_shard(items: &[Item<'_>], topology: &Topology) -> usize {
+/// Says where commands go that any node may serve: where the batch goes anyway, else anywhere.
+fn any_slot(items: &[Item<'_>]) -> Slot {
     let keyed = items.iter().find_map(|item| match item.routed.route {
-        Route::Slot(slot) => topology.shard_of(slot),
+        Route::Slot(slot) => Some(slot),
         Route::Any => None,
     });
-    keyed.unwrap_or_else(|| rand::random_range(0..topology.shards().len().max(1)))
+    keyed.unwrap_or_else(random_slot)
 }
 
-/// Runs parts side by side. What they answer is kept when this is dropped before the last is done.
-async fn gather(mut running: Vec<BoxFuture<'_, Answered>>, answers: &mut Answers) {
-    poll_fn(|cx| {
-        running.retain_mut(|part| match part.as_mut().poll(cx) {
-            Poll::Pending => true,
-            Poll::Ready(answered) => {
-                for (position, answer) in answered {
-                    answers.put(position, answer);
-                }
-                false
-            }
-        });
-        match running.is_empty() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    })
-    .await;
+fn random_slot() -> Slot {
+    Slot::of(&rand::random::<[u8; 4]>())
 }
 
-/// Resolves at the deadline. Arms its timer when it is first polled.
+/// Resolves a moment after the deadline. The parts end at the deadline themselves where they can
+/// say more, as one does that still waits for a connection. Arms its timer when first polled.
 async fn expiry(deadline: Option<Instant>) {
     match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        Some(deadline) => tokio::time::sleep_until((deadline + MOMENT).into()).await,
         None => pending().await,
     }
 }
+
+const MOMENT: Duration = Duration::from_millis(2);

@@ -37,11 +37,13 @@ pub(crate) struct Failure {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// No connection could be had: nothing has been sent.
+    /// No connection could be had, since nobody answers there. Nothing has been sent.
     NoConnection,
-    /// Its time was up, while it waited for a connection or for the answer.
-    Timeout,
-    /// The connection failed after it was sent: it may have run.
+    /// No connection came free in time. Nothing has been sent.
+    Busy,
+    /// No answer came in time. It may have run.
+    NoAnswer,
+    /// The connection was found dead, or died before the answer came. It may have run.
     ConnectionLost,
     /// It was sent and refused, or could not be sent as it was.
     Refused,
@@ -52,8 +54,11 @@ pub(crate) enum FailureKind {
 impl Failure {
     /// No connection to a node.
     pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) -> Self {
-        let kind = match error {
-            AcquireError::Timeout(_) => FailureKind::Timeout,
+        let kind = match &error {
+            // With nothing but attempts to connect the pool is not busy: nobody answers there.
+            AcquireError::Timeout(timeout) if timeout.status.size > timeout.status.opening => {
+                FailureKind::Busy
+            }
             _ => FailureKind::NoConnection,
         };
         let error = no_connection(node, error);
@@ -81,7 +86,7 @@ impl Failure {
     /// No answer in time.
     pub(crate) fn late(detail: String) -> Self {
         Self {
-            kind: FailureKind::Timeout,
+            kind: FailureKind::NoAnswer,
             error: timed_out(detail),
         }
     }
@@ -99,7 +104,7 @@ impl Failure {
     pub(crate) fn into_position(self) -> Value {
         let code = match self.kind {
             FailureKind::NoConnection => "NOCONNECTION",
-            FailureKind::Timeout => "TIMEOUT",
+            FailureKind::Busy | FailureKind::NoAnswer => "TIMEOUT",
             FailureKind::ConnectionLost => "CONNECTIONLOST",
             FailureKind::Unserved => "CLUSTERDOWN",
             FailureKind::Refused => self.error.code().unwrap_or("ERR"),
@@ -137,6 +142,11 @@ pub(crate) fn timed_out(detail: String) -> RedisError {
     io::Error::new(io::ErrorKind::TimedOut, detail).into()
 }
 
+/// What redis-rs says of a command or pipeline without words.
+pub(crate) fn empty() -> RedisError {
+    (ErrorKind::Client, "empty command").into()
+}
+
 /// A command that may not be sent this way.
 pub(crate) fn refused(reason: &'static str, cmd: &Cmd) -> RedisError {
     let name = match cmd.args_iter().next() {
@@ -163,9 +173,21 @@ pub(crate) fn unusable(reason: BuildError) -> RedisError {
         .into()
 }
 
+/// There is no runtime to open connections or to keep time in.
+pub(crate) fn no_runtime() -> RedisError {
+    let detail = "the pool was used outside of a tokio runtime";
+    io::Error::new(io::ErrorKind::Unsupported, detail).into()
+}
+
 /// The pool has been closed.
 pub(crate) fn closed() -> RedisError {
     io::Error::new(io::ErrorKind::NotConnected, "the pool is closed").into()
+}
+
+/// No node of the cluster serves any slot.
+pub(crate) fn no_slots() -> RedisError {
+    let detail = "no node that was asked knows of a slot that is served".to_owned();
+    redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail))
 }
 
 /// The task that looks up the topology ended, with its runtime most likely.

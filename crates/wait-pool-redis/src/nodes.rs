@@ -1,8 +1,8 @@
 //! The nodes of a cluster, each with a pool of its own, for as long as they are part of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -105,9 +105,18 @@ impl fmt::Debug for Node {
     }
 }
 
+#[derive(Default)]
+struct Known {
+    present: HashMap<NodeAddr, Arc<Node>>,
+    /// Those that have left and may still be in use. If one comes back, it is the same: two pools for
+    /// one address would have twice the bound.
+    departed: HashMap<NodeAddr, Weak<Node>>,
+    closed: bool,
+}
+
 /// Makes nodes and keeps those that the cluster has.
 pub(crate) struct Nodes {
-    known: Mutex<HashMap<NodeAddr, Arc<Node>>>,
+    known: Mutex<Known>,
     /// What all nodes have in common; the address is replaced.
     template: ConnectionInfo,
     settings: Settings,
@@ -116,7 +125,7 @@ pub(crate) struct Nodes {
 impl Nodes {
     pub(crate) fn new(template: ConnectionInfo, settings: Settings) -> Self {
         Self {
-            known: Mutex::new(HashMap::new()),
+            known: Mutex::default(),
             template,
             settings,
         }
@@ -125,26 +134,42 @@ impl Nodes {
     /// The node at an address. Opens nothing.
     pub(crate) fn at(&self, addr: &NodeAddr) -> RedisResult<Arc<Node>> {
         let mut known = self.known.lock();
-        if let Some(node) = known.get(addr) {
+        if let Some(node) = known.present.get(addr) {
             return Ok(Arc::clone(node));
         }
+        if known.closed {
+            return Err(error::closed());
+        }
+        let returned = known.departed.remove(addr).and_then(|node| node.upgrade());
+        let node = match returned {
+            Some(node) => node,
+            None => self.make(addr)?,
+        };
+        known.present.insert(addr.clone(), Arc::clone(&node));
+        Ok(node)
+    }
+
+    fn make(&self, addr: &NodeAddr) -> RedisResult<Arc<Node>> {
         let name = format!("{}/{addr}", self.settings.name);
         let node = Node::new(addr.clone(), self.info(addr), &self.settings, name.into());
-        let node = Arc::new(node.map_err(error::unusable)?);
-        known.insert(addr.clone(), Arc::clone(&node));
-        Ok(node)
+        Ok(Arc::new(node.map_err(error::unusable)?))
     }
 
     /// Lets go of the nodes that have left the cluster. They close once the last request on its
     /// way to them is done.
     pub(crate) fn retain(&self, topology: &Topology) {
-        let present: std::collections::HashSet<&NodeAddr> = topology.nodes().collect();
+        let members: HashSet<&NodeAddr> = topology.nodes().collect();
         let mut known = self.known.lock();
-        let departed: Vec<_> = known
-            .extract_if(|addr, _| !present.contains(addr))
-            .collect();
+        let gone = known.present.extract_if(|addr, _| !members.contains(addr));
+        let gone: Vec<_> = gone.collect();
+        known.departed.retain(|_, node| node.strong_count() > 0);
+        let left = gone
+            .iter()
+            .map(|(addr, node)| (addr.clone(), Arc::downgrade(node)));
+        known.departed.extend(left);
         drop(known);
-        drop(departed);
+        // Connections are dropped here, without the lock.
+        drop(gone);
     }
 
     /// How to connect to a node: as to the startup nodes, but there.
@@ -174,6 +199,7 @@ impl Nodes {
     pub(crate) fn status(&self) -> Vec<(NodeAddr, Status)> {
         let known = self.known.lock();
         let mut figures: Vec<_> = known
+            .present
             .values()
             .map(|node| (node.addr.clone(), node.pool.status()))
             .collect();
@@ -182,9 +208,17 @@ impl Nodes {
         figures
     }
 
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub(crate) fn close(&self) {
-        let known: Vec<_> = self.known.lock().values().cloned().collect();
-        for node in known {
+        let mut known = self.known.lock();
+        known.closed = true;
+        let departed: Vec<_> = known.departed.values().filter_map(Weak::upgrade).collect();
+        let all: Vec<_> = known.present.values().cloned().chain(departed).collect();
+        drop(known);
+        for node in all {
             node.pool.close();
         }
     }
@@ -192,6 +226,46 @@ impl Nodes {
 
 impl fmt::Debug for Nodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.known.lock().values()).finish()
+        f.debug_list()
+            .entries(self.known.lock().present.values())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo;
+
+    use super::*;
+
+    fn nodes() -> Nodes {
+        let template = "redis://a:1".into_connection_info().unwrap();
+        Nodes::new(template, Settings::new())
+    }
+
+    #[test]
+    fn a_node_that_comes_back_while_in_use_is_the_same() {
+        let (nodes, here) = (nodes(), NodeAddr::new("a", 1));
+        let elsewhere = Topology::single(NodeAddr::new("b", 2));
+        let in_use = nodes.at(&here).unwrap();
+        nodes.retain(&elsewhere);
+        assert!(nodes.status().is_empty());
+        assert!(Arc::ptr_eq(&in_use, &nodes.at(&here).unwrap()));
+        nodes.retain(&elsewhere);
+        let gone = Arc::downgrade(&in_use);
+        drop(in_use);
+        assert_eq!(gone.strong_count(), 0, "it closes with its last user");
+        nodes.at(&here).unwrap();
+        assert_eq!(nodes.status().len(), 1);
+    }
+
+    #[test]
+    fn a_closed_pool_gets_no_new_nodes() {
+        let (nodes, known) = (nodes(), NodeAddr::new("a", 1));
+        let node = nodes.at(&known).unwrap();
+        nodes.close();
+        assert!(node.pool().is_closed());
+        assert!(nodes.at(&NodeAddr::new("b", 2)).is_err());
+        assert!(nodes.at(&known).unwrap().pool().is_closed());
     }
 }

@@ -41,12 +41,12 @@ pub(crate) fn group<'a, T: PartialEq>(
     parts
 }
 
-/// The shard that serves a route; `any` is the one for those that any shard serves. `None` where
-/// the topology knows no owner.
-pub(crate) fn shard_for(route: Route, topology: &Topology, any: usize) -> Option<usize> {
+/// The shard that serves a route; one that any shard serves goes to the owner of the slot `any`.
+/// `None` where the topology knows no owner.
+pub(crate) fn shard_for(route: Route, topology: &Topology, any: Slot) -> Option<usize> {
     match route {
         Route::Slot(slot) => topology.shard_of(slot),
-        Route::Any => (any < topology.shards().len()).then_some(any),
+        Route::Any => topology.owner_from(any, |_| true),
     }
 }
 
@@ -84,8 +84,8 @@ impl Answers {
     }
 
     /// Answers what is still open.
-    pub(crate) fn fill(&mut self, position: usize, failure: &Failure) {
-        self.0[position].get_or_insert_with(|| Err(failure.clone()));
+    pub(crate) fn fill(&mut self, position: usize, failure: impl FnOnce() -> Failure) {
+        self.0[position].get_or_insert_with(|| Err(failure()));
     }
 
     /// The values in the order of the commands.
@@ -161,12 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_without_owner_has_no_shard() {
+    fn routes_lead_to_shards() {
         let topology = Topology::single(NodeAddr::new("a", 1));
         let slot = Route::Slot(Slot::of(b"a"));
-        assert_eq!(shard_for(slot, &topology, 0), Some(0));
-        assert_eq!(shard_for(Route::Any, &topology, 0), Some(0));
-        assert_eq!(shard_for(Route::Any, &topology, 1), None);
+        let any = Slot::of(b"b");
+        assert_eq!(shard_for(slot, &topology, any), Some(0));
+        assert_eq!(shard_for(Route::Any, &topology, any), Some(0));
     }
 
     #[test]
@@ -195,18 +195,18 @@ mod tests {
 
     #[test]
     fn an_error_stands_at_its_position_unless_there_is_nothing_else() {
-        let late = Failure::late("late".into());
+        let late = || Failure::late("late".into());
         let mut some = Answers::new(2);
         some.put(1, Ok(Value::Nil));
-        some.fill(0, &late);
-        some.fill(1, &late);
+        some.fill(0, late);
+        some.fill(1, late);
         let values = some.into_values().unwrap();
         assert!(matches!(&values[0], Value::ServerError(error) if error.code() == "TIMEOUT"));
         assert_eq!(values[1], Value::Nil);
 
         let mut none = Answers::new(2);
-        none.fill(0, &late);
-        none.fill(1, &late);
+        none.fill(0, late);
+        none.fill(1, late);
         assert!(none.into_values().unwrap_err().is_timeout());
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{
@@ -55,6 +56,7 @@ struct Server {
     pool: wait_pool::Pool<Connector>,
     addr: NodeAddr,
     db: i64,
+    request_timeout: Option<Duration>,
 }
 
 impl Pool {
@@ -74,6 +76,7 @@ impl Pool {
         };
         let db = info.redis_settings().db();
         let name = Arc::clone(&settings.name);
+        let request_timeout = settings.request_timeout;
         let node = Node::new(addr.clone(), info, &settings, name)?;
         Ok(Self {
             server: Arc::new(Server {
@@ -81,6 +84,7 @@ impl Pool {
                 dispatch: Dispatch::alone(node, settings),
                 addr,
                 db,
+                request_timeout,
             }),
         })
     }
@@ -106,7 +110,11 @@ impl Pool {
         async move {
             let held = held.await;
             let held = held.map_err(|error| error::no_connection(&self.server.addr, error))?;
-            Ok(Connection::new(held))
+            Ok(Connection::new(
+                held,
+                self.server.pool.clone(),
+                self.server.request_timeout,
+            ))
         }
     }
 

@@ -43,6 +43,19 @@ pub(crate) fn of_error(error: &ServerError, asked: &NodeAddr) -> Option<Redirect
     })
 }
 
+/// Whether an answer says that the cluster is not what it was: somebody else may serve the slot.
+pub(crate) fn casts_doubt(value: &Value) -> bool {
+    let Value::ServerError(error) = value else {
+        return false;
+    };
+    matches!(
+        error.kind(),
+        Some(
+            ServerErrorKind::ClusterDown | ServerErrorKind::MasterDown | ServerErrorKind::ReadOnly
+        )
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +79,16 @@ mod tests {
             read("-ASK 3999 ::1:6381\r\n"),
             Some(Redirect::Ask(NodeAddr::new("::1", 6381)))
         );
+    }
+
+    #[test]
+    fn some_errors_cast_doubt_on_the_topology() {
+        let doubt = |line: &str| casts_doubt(&redis::parse_redis_value(line.as_bytes()).unwrap());
+        assert!(doubt("-CLUSTERDOWN Hash slot not served\r\n"));
+        assert!(doubt(
+            "-READONLY You can't write against a read only replica.\r\n"
+        ));
+        assert!(!doubt("-WRONGTYPE no\r\n") && !doubt("+CLUSTERDOWN\r\n"));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use rand::seq::SliceRandom;
 use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult};
@@ -21,6 +23,8 @@ use crate::connector::Connector;
 use crate::error;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
+use crate::plan;
+use crate::route::Route;
 use crate::slot::Slot;
 use crate::topology::Topology;
 
@@ -28,8 +32,8 @@ use crate::topology::Topology;
 /// many clients do not ask at once.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long one node may take to tell the topology before the next is asked.
-const NODE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a node may take to tell the topology before the next is asked as well.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A topology and the nodes that lead its shards.
 #[derive(Debug)]
@@ -37,6 +41,21 @@ pub(crate) struct Snapshot {
     pub(crate) topology: Topology,
     /// By the index of their shard.
     pub(crate) primaries: Vec<Arc<Node>>,
+}
+
+impl Snapshot {
+    /// The primary that serves a route; one that any serves goes to the owner of the slot `any`.
+    pub(crate) fn primary(&self, route: Route, any: Slot) -> Option<Arc<Node>> {
+        let shard = plan::shard_for(route, &self.topology, any)?;
+        Some(Arc::clone(&self.primaries[shard]))
+    }
+
+    /// Another primary that serves slots.
+    pub(crate) fn other_than(&self, tried: &Node, any: Slot) -> Option<Arc<Node>> {
+        let others = |shard: usize| self.primaries[shard].addr() != tried.addr();
+        let shard = self.topology.owner_from(any, others)?;
+        Some(Arc::clone(&self.primaries[shard]))
+    }
 }
 
 pub(crate) struct Topologies {
@@ -96,6 +115,11 @@ impl Topologies {
         }
     }
 
+    /// The current topology, if there is one yet.
+    pub(crate) fn known(&self) -> Option<Arc<Snapshot>> {
+        self.current.load_full()
+    }
+
     /// The topology after the next refresh to end. For requests that cannot be routed.
     ///
     /// # Errors
@@ -103,6 +127,10 @@ impl Topologies {
     /// That of the flight, if nothing was known before either.
     pub(crate) async fn after_refresh(self: &Arc<Self>) -> RedisResult<Arc<Snapshot>> {
         let mut landed = self.landed.subscribe();
+        // After the subscription, so that a close in between is not missed.
+        if self.is_closed() {
+            return Err(error::closed());
+        }
         self.request();
         // The sender is part of `self`, so it cannot be gone.
         let _ = landed.changed().await;
@@ -176,42 +204,85 @@ impl Topologies {
         })
     }
 
-    /// Asks the nodes, in random order and the startup nodes last, until one tells.
+    /// Asks the nodes until one tells of as many slots as are known to be served, and else takes
+    /// what tells of the most. A node that has been reset, or that has yet to join, tells of none.
+    ///
+    /// The next node is asked when one has answered in vain or keeps silent for [`PATIENCE`].
     async fn fetch(&self) -> RedisResult<()> {
+        let known = self.known().map_or(0, |known| known.topology.coverage());
+        let mut best: Option<Topology> = None;
         let mut last_error = None;
-        for (addr, info) in self.candidates() {
-            let asked = ask(&addr, info, self.nodes.is_tls());
-            let told = match tokio::time::timeout(NODE_PATIENCE, asked).await {
-                Ok(told) => told,
-                Err(_) => Err(error::timed_out(format!(
-                    "node {addr} did not tell the topology within {NODE_PATIENCE:?}"
-                ))),
+        let mut candidates = self.candidates().into_iter();
+        let mut asked = FuturesUnordered::new();
+        loop {
+            match candidates.next() {
+                Some((addr, info)) => asked.push(self.ask(addr, info)),
+                None if asked.is_empty() => break,
+                None => {}
+            }
+            let told = match candidates.len() {
+                0 => asked.next().await,
+                _ => match tokio::time::timeout(PATIENCE, asked.next()).await {
+                    Ok(told) => told,
+                    Err(_) => continue,
+                },
             };
-            match told.and_then(|topology| self.snapshot(topology)) {
-                Ok(snapshot) => {
-                    self.nodes.retain(&snapshot.topology);
-                    self.current.store(Some(Arc::new(snapshot)));
-                    return Ok(());
+            match told {
+                Some(Ok(topology)) if topology.coverage() >= known.max(1) => {
+                    return self.replace(topology);
                 }
-                Err(error) => last_error = Some(error),
+                Some(Ok(topology)) => {
+                    let better = best.as_ref().map_or(0, Topology::coverage) < topology.coverage();
+                    if better {
+                        best = Some(topology);
+                    }
+                }
+                Some(Err(error)) => last_error = Some(error),
+                None => {}
             }
         }
-        Err(last_error.unwrap_or_else(error::closed))
+        match (best, last_error) {
+            (Some(topology), _) => self.replace(topology),
+            (None, Some(error)) => Err(error),
+            (None, None) => Err(error::no_slots()),
+        }
     }
 
+    fn replace(&self, topology: Topology) -> RedisResult<()> {
+        let snapshot = self.snapshot(topology)?;
+        // Nodes that a partial picture leaves out have not left.
+        if snapshot.topology.coverage() == Slot::COUNT {
+            self.nodes.retain(&snapshot.topology);
+        }
+        self.current.store(Some(Arc::new(snapshot)));
+        Ok(())
+    }
+
+    /// The known nodes in random order, and behind them the startup nodes that are not among them.
     fn candidates(&self) -> Vec<(NodeAddr, ConnectionInfo)> {
-        let mut known: Vec<_> = match self.current.load().as_ref() {
-            Some(snapshot) => snapshot.topology.nodes().cloned().collect(),
-            None => Vec::new(),
-        };
-        known.shuffle(&mut rand::rng());
-        let known = known.into_iter().map(|addr| {
-            let info = self.nodes.info(&addr);
-            (addr, info)
-        });
+        let known = self.known();
+        let mut candidates: Vec<_> = known
+            .iter()
+            .flat_map(|known| known.topology.nodes())
+            .map(|addr| (addr.clone(), self.nodes.info(addr)))
+            .collect();
         let mut startup = self.startup.clone();
+        startup.retain(|(addr, _)| !candidates.iter().any(|(known, _)| known == addr));
+        candidates.shuffle(&mut rand::rng());
         startup.shuffle(&mut rand::rng());
-        known.chain(startup).collect()
+        candidates.extend(startup);
+        candidates
+    }
+
+    /// `CLUSTER SHARDS`, or `CLUSTER SLOTS` from servers before 7.0, on a connection of its own.
+    async fn ask(&self, addr: NodeAddr, info: ConnectionInfo) -> RedisResult<Topology> {
+        let limit = self.nodes.settings().connect_timeout;
+        match tokio::time::timeout(limit, ask(&addr, info, self.nodes.is_tls())).await {
+            Ok(told) => told,
+            Err(_) => Err(error::timed_out(format!(
+                "node {addr} did not tell the topology within {limit:?} (connect_timeout)"
+            ))),
+        }
     }
 }
 
@@ -231,7 +302,6 @@ impl Drop for Landed {
     }
 }
 
-/// `CLUSTER SHARDS`, or `CLUSTER SLOTS` from servers before 7.0.
 async fn ask(addr: &NodeAddr, info: ConnectionInfo, tls: bool) -> RedisResult<Topology> {
     let mut connection = Connector::new(info)?.open().await?;
     let shards = redis::cmd("CLUSTER").arg("SHARDS").take();

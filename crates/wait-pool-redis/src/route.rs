@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     Blocking,
     /// It concerns every shard, and one shard's answer would be taken for the cluster's.
     EveryShard,
+    /// It has no words. A server ignores it, so all later answers would go to the wrong requests.
+    Empty,
 }
 
 /// What is known of a command before it is sent.
@@ -55,6 +57,9 @@ pub(crate) fn route_alone(cmd: &Cmd) -> Result<Routed, Refusal> {
 }
 
 fn routed(info: &keys::CommandInfo, cmd: &Cmd) -> Result<Routed, Refusal> {
+    if cmd.args_iter().len() == 0 {
+        return Err(Refusal::Empty);
+    }
     if keys::touches_session(cmd) {
         return Err(Refusal::Session);
     }
@@ -72,21 +77,39 @@ fn routed(info: &keys::CommandInfo, cmd: &Cmd) -> Result<Routed, Refusal> {
 }
 
 impl Refusal {
-    /// What to tell the caller.
+    /// What to tell the caller of a cluster.
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Session => {
-                "this command changes the connection it runs on, and a pool's handle shares its \
-                 connections; take one of your own with Pool::get() and run it there"
+                "this command changes the connection it runs on, and the handle of a cluster \
+                 shares its connections; run it on a connection of one's own, from a \
+                 wait_pool_redis::Pool for that node and its get()"
             }
             Self::Blocking => {
-                "this command keeps its connection waiting, and a pool's handle shares its \
-                 connections; take one of your own with Pool::get() and run it there"
+                "this command keeps its connection waiting, and the handle of a cluster shares \
+                 its connections; run it on a connection of one's own, from a \
+                 wait_pool_redis::Pool for that node and its get()"
             }
             Self::EveryShard => {
                 "this command concerns every shard and would be answered by one; send it to each \
-                 node through a Pool of its own"
+                 node through a wait_pool_redis::Pool of its own"
             }
+            Self::Empty => "empty command",
+        }
+    }
+
+    /// What to tell the caller of a server that stands alone.
+    pub(crate) const fn reason_alone(self) -> &'static str {
+        match self {
+            Self::Session => {
+                "this command changes the connection it runs on, and the pool's handle shares \
+                 its connections; take one of your own with Pool::get() and run it there"
+            }
+            Self::Blocking => {
+                "this command keeps its connection waiting, and the pool's handle shares its \
+                 connections; take one of your own with Pool::get() and run it there"
+            }
+            Self::EveryShard | Self::Empty => self.reason(),
         }
     }
 }
@@ -167,5 +190,6 @@ mod tests {
     fn a_server_that_stands_alone_answers_for_itself() {
         assert_eq!(route_alone(&cmd("DBSIZE")).unwrap().route, Route::Any);
         assert_eq!(route_alone(&cmd("MULTI")), Err(Refusal::Session));
+        assert_eq!(route_alone(&Cmd::new()), Err(Refusal::Empty));
     }
 }

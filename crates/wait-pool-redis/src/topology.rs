@@ -71,6 +71,15 @@ impl Topology {
         }
     }
 
+    /// A shard that owns slots and that `accept` takes: the first one from this slot on.
+    #[must_use]
+    pub(crate) fn owner_from(&self, slot: Slot, accept: impl Fn(usize) -> bool) -> Option<usize> {
+        let (before, after) = self.owners.split_at(usize::from(slot.number()));
+        let mut owners = after.iter().chain(before);
+        let taken = |owner: &&ShardIndex| **owner != UNASSIGNED && accept(usize::from(**owner));
+        owners.find(taken).map(|owner| usize::from(*owner))
+    }
+
     /// The primary of the shard with this index.
     ///
     /// # Panics
@@ -222,6 +231,19 @@ mod tests {
         assert_eq!(topology.coverage(), Slot::COUNT - 1);
         let moved = topology.with_owner(slot(9), &addr(7001));
         assert_eq!(moved.coverage(), Slot::COUNT);
+    }
+
+    #[test]
+    fn a_shard_without_slots_is_nobodys_choice() {
+        let mut topology = halves();
+        topology.shards.push(Shard::new(addr(7002)));
+        topology.owners[8000..8192].fill(UNASSIGNED);
+        let any = |_| true;
+        assert_eq!(topology.owner_from(slot(8000), any), Some(1));
+        assert_eq!(topology.owner_from(slot(8000), |shard| shard != 1), Some(0));
+        topology.owners[8192..].fill(UNASSIGNED);
+        assert_eq!(topology.owner_from(slot(8000), any), Some(0));
+        assert_eq!(topology.owner_from(slot(8000), |shard| shard != 0), None);
     }
 
     #[test]

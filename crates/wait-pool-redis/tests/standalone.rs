@@ -10,6 +10,7 @@ mod common;
 use std::time::Duration;
 
 use common::{calls, clients, run, until};
+use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, FromRedisValue, RedisResult};
 use testbed::Server;
 use tokio::task::JoinSet;
@@ -323,6 +324,109 @@ async fn a_restarted_server_is_found_again_and_reads_are_repeated() {
     assert_eq!(pool.status().size, 1);
 }
 
+/// One lost connection tells of the others: they are looked at before they are used.
+#[tokio::test]
+async fn a_restart_costs_one_write_at_most_however_many_connections_it_ends() {
+    let server = Server::start().unwrap();
+    let pool = pool(&server, |builder| builder.max_size(8).max_connecting(8));
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(pool.get().await.unwrap());
+    }
+    drop(held);
+    assert_eq!(pool.status().idle, 8);
+    server.kill().unwrap();
+    server.restart().unwrap();
+    let mut failed = 0;
+    for n in 0..20 {
+        let mut own = pool.get().await.unwrap();
+        let written: RedisResult<()> = own.set(n, n).await;
+        failed += usize::from(written.is_err());
+        drop(own);
+        let written: RedisResult<()> = pool.clone().set(n, n).await;
+        failed += usize::from(written.is_err());
+    }
+    assert_eq!(failed, 1);
+}
+
+/// The server ignores a command without words, and would answer everybody else one too late.
+#[tokio::test]
+async fn a_command_without_words_is_refused() {
+    let server = Server::start().unwrap();
+    let mut pool = pool(&server, |builder| builder.max_size(1));
+    let mut pipeline = redis::pipe();
+    pipeline.get("a").add_command(redis::Cmd::new());
+    let mut own = pool.get().await.unwrap();
+    for error in [
+        own.req_packed_command(&redis::Cmd::new())
+            .await
+            .unwrap_err(),
+        pipeline.query_async::<()>(&mut own).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("empty command"), "{error}");
+    }
+    drop(own);
+    for error in [
+        pool.req_packed_command(&redis::Cmd::new())
+            .await
+            .unwrap_err(),
+        pipeline.query_async::<()>(&mut pool).await.unwrap_err(),
+        redis::pipe()
+            .query_async::<()>(&mut pool)
+            .await
+            .unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("empty command"), "{error}");
+    }
+    for n in 0..10 {
+        let mut echo = redis::cmd("ECHO");
+        assert_eq!(echo.arg(n).query_async::<i32>(&mut pool).await.unwrap(), n);
+    }
+}
+
+#[tokio::test]
+async fn requests_on_ones_own_connection_end_at_the_request_timeout() {
+    let server = Server::start().unwrap();
+    let limit = Duration::from_millis(100);
+    let pool = pool(&server, |builder| {
+        builder.max_size(1).request_timeout(limit)
+    });
+    let mut own = pool.get().await.unwrap();
+    // Longer than the limit, by its own words.
+    let nothing: Option<(String, String)> = own.blpop("list", 0.2).await.unwrap();
+    assert!(nothing.is_none());
+    server.stop();
+    let error = own.set::<_, _, ()>("a", 1).await.unwrap_err();
+    server.cont();
+    assert!(
+        error.is_timeout() && error.to_string().contains("request_timeout"),
+        "{error}"
+    );
+    drop(own);
+    assert_eq!(
+        pool.status().size,
+        0,
+        "its answer may yet come: nobody else gets it"
+    );
+}
+
+#[test]
+fn outside_of_a_runtime_requests_are_refused() {
+    let server = Server::start().unwrap();
+    let mut warm = pool(&server, |builder| builder);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async { warm.set::<_, _, ()>("a", 1).await.unwrap() });
+    let mut request = tokio_test::task::spawn(warm.set::<_, _, ()>("a", 1));
+    let error = tokio_test::assert_ready_err!(request.poll());
+    assert!(
+        error.to_string().contains("outside of a tokio runtime"),
+        "{error}"
+    );
+}
+
 /// G9: what may have run is not sent again unless it only reads.
 #[tokio::test]
 async fn a_write_whose_connection_is_lost_is_not_repeated() {
@@ -370,7 +474,7 @@ async fn the_database_of_the_url_is_used() {
         .build()
         .unwrap();
     let _: () = third.set("a", 1).await.unwrap();
-    assert_eq!(redis::aio::ConnectionLike::get_db(&third), 3);
+    assert_eq!(third.get_db(), 3);
     let mut none = pool(&server, |builder| builder);
     assert_eq!(read::<Option<i32>>(&mut none, "a").await.unwrap(), None);
 }

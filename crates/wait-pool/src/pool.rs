@@ -181,6 +181,15 @@ impl<M: Manager> Pool<M> {
         self.shared.status()
     }
 
+    /// Has every connection that is idle now [checked](Manager::check) before it is used again, as
+    /// if it had been idle for long.
+    ///
+    /// For when something happened that may have ended them all, as the loss of one of them does
+    /// when a server restarts. Costs one lock.
+    pub fn doubt_idle(&self) {
+        self.shared.doubt_idle();
+    }
+
     /// Ends the pool for all its handles.
     ///
     /// Callers in line and later ones get [`AcquireError::Closed`], idle connections are dropped

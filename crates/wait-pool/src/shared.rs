@@ -122,6 +122,10 @@ impl<M: Manager> Shared<M> {
         self.transition(|state, now, fx| state.attempt_lost(now, fx));
     }
 
+    pub(crate) fn doubt_idle(&self) {
+        self.state.lock().doubt_idle(now());
+    }
+
     pub(crate) fn close(self: &Arc<Self>) {
         self.transition(|state, _, fx| state.close(fx));
     }

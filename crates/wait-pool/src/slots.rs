@@ -52,6 +52,8 @@ pub(crate) struct Slots<C> {
     holds: Queue<Hold>,
     max_leases: usize,
     check_idle_after: Duration,
+    /// What has been idle since before then is to be checked, too.
+    doubted: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -95,6 +97,7 @@ impl<C> Slots<C> {
             holds: Queue::new(),
             max_leases,
             check_idle_after,
+            doubted: None,
         }
     }
 
@@ -143,7 +146,8 @@ impl<C> Slots<C> {
             connection,
             holding: Holding::Alone {
                 idle_since: since,
-                stale: now.saturating_duration_since(since) > self.check_idle_after,
+                stale: now.saturating_duration_since(since) > self.check_idle_after
+                    || self.doubted.is_some_and(|doubted| since <= doubted),
             },
         })
     }
@@ -294,6 +298,11 @@ impl<C> Slots<C> {
             };
             self.set_sharing(slot, state);
         }
+    }
+
+    /// Has the connections that are idle now checked before they are used again.
+    pub(crate) fn doubt_idle(&mut self, now: Instant) {
+        self.doubted = Some(now);
     }
 
     /// Removes all idle connections.

@@ -236,6 +236,11 @@ impl<C, E> State<C, E> {
         self.note_failure(ConnectError::Aborted, now, fx);
     }
 
+    /// Something happened that may have cost idle connections their peer.
+    pub(crate) fn doubt_idle(&mut self, now: Instant) {
+        self.slots.doubt_idle(now);
+    }
+
     /// Ends the pool: nobody gets in, waiters are told, idle connections are closed.
     pub(crate) fn close(&mut self, fx: &mut Effects<C>) {
         self.closed = true;

@@ -250,6 +250,23 @@ async fn dead_idle_connections_cost_one_check_each_and_the_caller_gets_a_live_on
 }
 
 #[tokio::test(start_paused = true)]
+async fn doubted_connections_are_checked_once_and_later_ones_are_not() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend.pool().build().unwrap();
+    let (first, second) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    drop(first);
+    pool.doubt_idle();
+    tokio::time::advance(Duration::from_millis(1)).await;
+    drop(second);
+    let (young, old) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    assert_eq!((young.number, old.number, backend.checks()), (1, 0, 1));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    drop(old);
+    drop(pool.get().await.unwrap());
+    assert_eq!(backend.checks(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_on_a_long_idle_connection_shares_it_after_the_check() {
     let backend = Backend::new(Gate::Ok);
     let pool = backend.pool().max_size(1).max_leases(2).build().unwrap();

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use testbed::Node;
+use testbed::{Cluster, Node};
 use wait_pool_redis::Slot;
 
 /// The ids of the connections that a server has from clients, without replicas and without the
@@ -61,6 +61,13 @@ pub fn key_where(prefix: &str, wanted: impl Fn(Slot) -> bool) -> String {
         .map(key)
         .find(|key| wanted(Slot::of(key.as_bytes())))
         .unwrap()
+}
+
+/// A key that this node serves.
+pub fn key_on(cluster: &Cluster, node: &Node, prefix: &str) -> String {
+    key_where(prefix, |slot| {
+        cluster.slot_owner(slot.number()).unwrap().port() == node.port()
+    })
 }
 
 /// Waits for something that takes its time at the servers.

@@ -50,6 +50,12 @@ impl Node {
         &self.pool
     }
 
+    /// Whether a connection to it is open.
+    pub(crate) fn is_connected(&self) -> bool {
+        let status = self.pool.status();
+        status.idle + status.in_use > 0
+    }
+
     /// Sends items in one write on a shared connection and waits for their answers, one for each.
     ///
     /// Cancel-safe: a dropped future gives its lease back, and answers that still come are thrown

@@ -5,7 +5,6 @@ use redis::{Cmd, RedisResult, Value};
 use crate::error::Failure;
 use crate::route::{Route, Routed};
 use crate::slot::Slot;
-use crate::topology::Topology;
 
 /// One command of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -39,15 +38,6 @@ pub(crate) fn group<'a, T: PartialEq>(
         }
     }
     parts
-}
-
-/// The shard that serves a route; one that any shard serves goes to the owner of the slot `any`.
-/// `None` where the topology knows no owner.
-pub(crate) fn shard_for(route: Route, topology: &Topology, any: Slot) -> Option<usize> {
-    match route {
-        Route::Slot(slot) => topology.shard_of(slot),
-        Route::Any => topology.owner_from(any, |_| true),
-    }
 }
 
 /// The one slot that all keys of a batch fall into; `None` for a batch without keys.
@@ -113,7 +103,6 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::NodeAddr;
     use crate::route;
 
     fn commands(words: &[&str]) -> Vec<Cmd> {
@@ -158,15 +147,6 @@ mod tests {
                 .map(|item| (slot_or_any(item), item)),
         );
         assert_eq!(positions(&parts), [vec![0, 2, 5], vec![1, 4], vec![3]]);
-    }
-
-    #[test]
-    fn routes_lead_to_shards() {
-        let topology = Topology::single(NodeAddr::new("a", 1));
-        let slot = Route::Slot(Slot::of(b"a"));
-        let any = Slot::of(b"b");
-        assert_eq!(shard_for(slot, &topology, any), Some(0));
-        assert_eq!(shard_for(Route::Any, &topology, any), Some(0));
     }
 
     #[test]

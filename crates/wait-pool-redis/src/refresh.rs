@@ -23,7 +23,6 @@ use crate::connector::Connector;
 use crate::error;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
-use crate::plan;
 use crate::route::Route;
 use crate::slot::Slot;
 use crate::topology::Topology;
@@ -44,9 +43,17 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The primary that serves a route; one that any serves goes to the owner of the slot `any`.
+    /// The primary that serves a route. One that any serves goes to the owner of the slot `any`, or
+    /// to the next that is known to answer.
     pub(crate) fn primary(&self, route: Route, any: Slot) -> Option<Arc<Node>> {
-        let shard = plan::shard_for(route, &self.topology, any)?;
+        let shard = match route {
+            Route::Slot(slot) => self.topology.shard_of(slot)?,
+            Route::Any => {
+                let answers = |shard: usize| self.primaries[shard].is_connected();
+                let known = self.topology.owner_from(any, answers);
+                known.or_else(|| self.topology.owner_from(any, |_| true))?
+            }
+        };
         Some(Arc::clone(&self.primaries[shard]))
     }
 

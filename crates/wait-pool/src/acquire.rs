@@ -1,17 +1,14 @@
 //! Waiting for a connection. [`Acquire`] is the only hand-written future of the crate.
 //!
-//! What a drop does, at every await point of [`checkout`]:
-//!
-//! - before the first poll of `Acquire`: nothing, the caller never was in line;
-//! - while it waits: it leaves the line; a connection it had been handed goes to the next;
-//! - during the check of a long-idle connection: the connection is closed, since nobody knows what
-//!   is still under way on it, and its place is free.
+//! What a drop does: before the first poll nothing, since the caller never was in line; while it
+//! waits it leaves the line, and a connection it had been handed goes to the next. Connects and
+//! checks run in tasks of their own and go on.
 
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
@@ -19,87 +16,28 @@ use tokio::time::Sleep;
 
 use crate::error::AcquireError;
 use crate::guard::Held;
-use crate::line::{Failure, Kind, Progress, WaiterId};
+use crate::line::{Failure, Kind, Outcome, WaiterId};
 use crate::manager::Manager;
 use crate::shared::{Shared, now};
-use crate::slots::{Grant, Holding};
-use crate::transition::{Entered, Entry, Expired};
+use crate::slots::Grant;
+use crate::transition::{Entered, Expired, Tried};
 
-/// Waits for a connection, checks it if it has been idle for long, and takes another one if it is
-/// dead. A caller that was given a dead one goes back to the head of the line. Each round closes
-/// a connection, so dead ones cost at most `max_size` rounds.
+/// Waits for a connection until the pool's wait timeout, or the `deadline` where that comes first.
 pub(crate) async fn checkout<M: Manager>(
     pool: &Arc<Shared<M>>,
     kind: Kind,
     at: &'static Location<'static>,
     deadline: Option<Instant>,
 ) -> Result<Held<M>, AcquireError<M::Error>> {
-    let patience = Patience::new(pool.config.wait_timeout, deadline);
-    let mut entry = Entry::Back;
-    loop {
-        let grant = Acquire::new(pool, kind, entry, at, patience).await?;
-        let stale = matches!(grant.holding, Holding::Alone { stale: true, .. });
-        let mut held = Held::new(pool, grant);
-        if !stale {
-            return Ok(held);
-        }
-        if check(pool, &mut held, patience).await? {
-            if kind == Kind::Lease {
-                held.share();
-            }
-            return Ok(held);
-        }
-        held.discard();
-        entry = Entry::Front;
-    }
-}
-
-/// Whether a connection still works. Until the answer is in, dropping `held` closes it.
-async fn check<M: Manager>(
-    pool: &Arc<Shared<M>>,
-    held: &mut Held<M>,
-    patience: Patience,
-) -> Result<bool, AcquireError<M::Error>> {
-    held.set_unfit(true);
-    let checking = pool.manager.check(held.connection_mut());
-    let outcome = match patience.deadline {
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), checking).await,
-        None => Ok(checking.await),
+    let grant = Acquire {
+        pool,
+        kind,
+        at,
+        deadline,
+        waiting: None,
+        timer: None,
     };
-    match outcome {
-        Ok(Ok(())) => {
-            held.set_unfit(false);
-            Ok(true)
-        }
-        Ok(Err(_)) => Ok(false),
-        Err(_) => Err(AcquireError::Timeout(
-            pool.checking_timeout(patience.waited()),
-        )),
-    }
-}
-
-/// Since when a caller waits and until when it is willing to.
-#[derive(Clone, Copy, Debug)]
-struct Patience {
-    since: Instant,
-    deadline: Option<Instant>,
-}
-
-impl Patience {
-    fn new(timeout: Option<Duration>, deadline: Option<Instant>) -> Self {
-        let since = now();
-        // A timeout beyond the end of the clock is none.
-        let timeout = timeout.and_then(|timeout| since.checked_add(timeout));
-        let deadline = match (timeout, deadline) {
-            (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
-            (timeout, deadline) => timeout.or(deadline),
-        };
-        Self { since, deadline }
-    }
-
-    fn waited(&self) -> Duration {
-        now().saturating_duration_since(self.since)
-    }
+    Ok(Held::new(pool, grant.await?))
 }
 
 pin_project! {
@@ -108,10 +46,9 @@ pin_project! {
     struct Acquire<'a, M: Manager> {
         pool: &'a Arc<Shared<M>>,
         kind: Kind,
-        entry: Entry,
         at: &'static Location<'static>,
-        patience: Patience,
-        waiter: Option<WaiterId>,
+        deadline: Option<Instant>,
+        waiting: Option<Waiting>,
         #[pin]
         timer: Option<Sleep>,
     }
@@ -119,49 +56,44 @@ pin_project! {
     impl<M: Manager> PinnedDrop for Acquire<'_, M> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(id) = this.waiter.take() {
-                this.pool.leave(id);
+            if let Some(waiting) = this.waiting.take() {
+                this.pool.leave(waiting.id);
             }
         }
     }
 }
 
-impl<'a, M: Manager> Acquire<'a, M> {
-    const fn new(
-        pool: &'a Arc<Shared<M>>,
-        kind: Kind,
-        entry: Entry,
-        at: &'static Location<'static>,
-        patience: Patience,
-    ) -> Self {
-        Self {
-            pool,
-            kind,
-            entry,
-            at,
-            patience,
-            waiter: None,
-            timer: None,
-        }
-    }
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    id: WaiterId,
+    since: Instant,
+}
 
-    /// Gets a connection at once, or a place in line with a timer.
+impl<M: Manager> Acquire<'_, M> {
+    /// Gets a connection at once, or a place in line. The clock is read and the timer armed only
+    /// for who really has to wait.
     fn enter(
         mut self: Pin<&mut Self>,
         waker: &Waker,
     ) -> Result<Option<Grant<M::Connection>>, AcquireError<M::Error>> {
         let this = self.as_mut().project();
-        let entered = this.pool.enter(*this.kind, *this.entry, this.at, waker);
-        match entered {
-            Entered::Granted(grant) => return Ok(Some(grant)),
-            Entered::Closed => return Err(AcquireError::Closed),
-            Entered::Queued(id) => *this.waiter = Some(id),
+        match this.pool.try_enter(*this.kind, this.at) {
+            Tried::Granted(grant) => return Ok(Some(grant)),
+            Tried::Closed => return Err(AcquireError::Closed),
+            Tried::Empty => {}
         }
         if !this.pool.enter_runtime() {
             return Err(AcquireError::NoRuntime);
         }
-        let deadline = this.patience.deadline.map(tokio::time::Instant::from);
-        let timer = deadline.map(tokio::time::sleep_until);
+        let id = match this.pool.enter(*this.kind, this.at, waker.clone()) {
+            Entered::Granted(grant) => return Ok(Some(grant)),
+            Entered::Closed => return Err(AcquireError::Closed),
+            Entered::Queued(id) => id,
+        };
+        let since = now();
+        *this.waiting = Some(Waiting { id, since });
+        let deadline = earlier(*this.deadline, this.pool.config.wait_timeout, since);
+        let timer = deadline.map(|deadline| tokio::time::sleep_until(deadline.into()));
         self.project().timer.set(timer);
         Ok(None)
     }
@@ -171,53 +103,58 @@ impl<M: Manager> Future for Acquire<'_, M> {
     type Output = Result<Grant<M::Connection>, AcquireError<M::Error>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let progress = match self.waiter {
+        // A caller in a hot loop lets others run from time to time.
+        let budget = ready!(tokio::task::coop::poll_proceed(cx));
+        let settled = match self.waiting {
             None => match self.as_mut().enter(cx.waker()).transpose() {
-                Some(done) => return Poll::Ready(done),
-                None => Progress::Waiting,
+                Some(done) => {
+                    budget.made_progress();
+                    return Poll::Ready(done);
+                }
+                None => None,
             },
-            Some(id) => self.pool.poll(id, cx.waker()),
+            Some(Waiting { id, .. }) => self.pool.poll(id, cx.waker().clone()),
         };
         let this = self.project();
-        match progress {
-            Progress::Granted(grant) => {
-                *this.waiter = None;
-                return Poll::Ready(Ok(grant));
-            }
-            Progress::Failed(failure) => {
-                *this.waiter = None;
-                return Poll::Ready(Err(failure.into()));
-            }
-            Progress::Waiting => {}
+        if let Some(outcome) = settled {
+            *this.waiting = None;
+            budget.made_progress();
+            return Poll::Ready(taken(outcome));
         }
         match this.timer.as_pin_mut().map(|timer| timer.poll(cx)) {
             None | Some(Poll::Pending) => Poll::Pending,
             Some(Poll::Ready(())) => {
-                let id = this
-                    .waiter
-                    .take()
-                    .expect("a timer runs while a caller waits");
-                let outcome = this.pool.expire(id, this.patience.waited());
-                Poll::Ready(outcome.map_err(AcquireError::from))
+                let Waiting { id, since } = this.waiting.take().expect("it waits");
+                let waited = now().saturating_duration_since(since);
+                budget.made_progress();
+                Poll::Ready(match this.pool.expire(id, waited) {
+                    Expired::Settled(outcome) => taken(outcome),
+                    Expired::Late(report) => Err(AcquireError::Timeout(report)),
+                })
             }
         }
     }
 }
 
-impl<E> From<Failure<E>> for AcquireError<E> {
-    fn from(failure: Failure<E>) -> Self {
-        match failure {
-            Failure::Closed => Self::Closed,
-            Failure::Connect(error) => Self::Connect(error),
-        }
+/// What a caller makes of what it was given.
+fn taken<C, E>(outcome: Outcome<C, E>) -> Result<Grant<C>, AcquireError<E>> {
+    match outcome {
+        Outcome::Granted(grant) => Ok(grant),
+        Outcome::Failed(Failure::Closed) => Err(AcquireError::Closed),
+        Outcome::Failed(Failure::Connect(error)) => Err(AcquireError::Connect(error)),
+        Outcome::Waiting(_) => unreachable!("who waits is not settled"),
     }
 }
 
-impl<E> From<Expired<E>> for AcquireError<E> {
-    fn from(expired: Expired<E>) -> Self {
-        match expired {
-            Expired::Failed(failure) => failure.into(),
-            Expired::Late(report) => Self::Timeout(report),
-        }
+/// The end of the wait; a timeout beyond the end of the clock is none.
+fn earlier(
+    deadline: Option<Instant>,
+    timeout: Option<Duration>,
+    since: Instant,
+) -> Option<Instant> {
+    let timeout = timeout.and_then(|timeout| since.checked_add(timeout));
+    match (deadline, timeout) {
+        (Some(deadline), Some(timeout)) => Some(deadline.min(timeout)),
+        (deadline, timeout) => deadline.or(timeout),
     }
 }

@@ -40,7 +40,7 @@ impl Backoff {
         // Between three quarters of the pause and all of it: never longer than was asked for.
         let jittered = pause.mul_f64(1.0 - 0.25 * self.rng.f64());
         self.failures = self.failures.saturating_add(1);
-        self.until = Some(now + jittered);
+        self.until = now.checked_add(jittered);
     }
 }
 

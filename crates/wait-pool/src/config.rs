@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) max_connecting: usize,
     pub(crate) connect_backoff: (Duration, Duration),
     pub(crate) check_idle_after: Duration,
+    pub(crate) check_timeout: Duration,
 }
 
 impl Config {
@@ -41,12 +42,18 @@ impl Config {
         if self.connect_timeout.is_zero() {
             return refuse("connect_timeout", "no attempt could succeed");
         }
+        if self.check_timeout.is_zero() {
+            return refuse("check_timeout", "no check could succeed");
+        }
         let (first, longest) = self.connect_backoff;
         if first.is_zero() {
             return refuse(
                 "connect_backoff",
                 "without a pause a dead server is hammered",
             );
+        }
+        if longest > Duration::from_secs(24 * 60 * 60) {
+            return refuse("connect_backoff", "a pause of more than a day is none");
         }
         if first > longest {
             return refuse("connect_backoff", "the first pause is above the longest");
@@ -100,6 +107,7 @@ impl<M: Manager> Builder<M> {
                 max_connecting: 2,
                 connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
                 check_idle_after: Duration::from_secs(30),
+                check_timeout: Duration::from_secs(1),
             },
         }
     }
@@ -122,7 +130,7 @@ impl<M: Manager> Builder<M> {
         self
     }
 
-    /// How long a caller waits for a connection at most, opening and checking it included.
+    /// How long a caller waits for a connection at most, opening or checking one included.
     /// Default 5 s. `None` waits for ever.
     pub fn wait_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.wait_timeout = timeout.into();
@@ -155,6 +163,12 @@ impl<M: Manager> Builder<M> {
     /// [check](Manager::check). Default 30 s.
     pub fn check_idle_after(mut self, idle: Duration) -> Self {
         self.config.check_idle_after = idle;
+        self
+    }
+
+    /// How long a check may take before the connection is closed. Default 1 s.
+    pub fn check_timeout(mut self, timeout: Duration) -> Self {
+        self.config.check_timeout = timeout;
         self
     }
 

@@ -1,7 +1,8 @@
 //! One attempt to open a connection, in a task of its own.
 //!
 //! The attempt owns a [`Place`] in the pool, which reports exactly one outcome whatever happens:
-//! success, failure, timeout, a panic in the manager, the end of the runtime.
+//! success, failure, timeout, a panic in the manager, the end of the runtime. It keeps the manager
+//! alive, not the pool.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -12,37 +13,34 @@ use crate::manager::Manager;
 use crate::shared::Shared;
 
 /// Waits for `delay`, then opens a connection and hands it to the pool.
-///
-/// Does not keep the pool alive while it waits.
 pub(crate) fn attempt<M: Manager>(
     pool: &Arc<Shared<M>>,
     delay: Duration,
 ) -> impl Future<Output = ()> + Send + use<M> {
     let place = Place(Arc::downgrade(pool));
+    let manager = Arc::clone(&pool.manager);
+    let timeout = pool.config.connect_timeout;
     async move {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let Some(pool) = place.pool() else { return };
-        if pool.is_closed() {
-            return;
+        if place.is_wanted() {
+            let outcome = match tokio::time::timeout(timeout, manager.connect()).await {
+                Ok(connected) => connected.map_err(ConnectError::Failed),
+                Err(_) => Err(ConnectError::TimedOut(timeout)),
+            };
+            place.settle(outcome);
         }
-        let timeout = pool.config.connect_timeout;
-        let outcome = match tokio::time::timeout(timeout, pool.manager.connect()).await {
-            Ok(connected) => connected.map_err(ConnectError::Failed),
-            Err(_) => Err(ConnectError::TimedOut(timeout)),
-        };
-        place.settle(outcome);
     }
 }
 
-/// The right to open one connection. Dropped without an outcome, it reports that the attempt is lost.
+/// The right to open one connection. Dropped without an outcome, it reports that.
 #[must_use]
 struct Place<M: Manager>(Weak<Shared<M>>);
 
 impl<M: Manager> Place<M> {
-    fn pool(&self) -> Option<Arc<Shared<M>>> {
-        self.0.upgrade()
+    fn is_wanted(&self) -> bool {
+        self.0.upgrade().is_some_and(|pool| !pool.is_closed())
     }
 
     fn settle(mut self, outcome: Result<M::Connection, ConnectError<M::Error>>) {
@@ -57,7 +55,10 @@ impl<M: Manager> Place<M> {
 
 impl<M: Manager> Drop for Place<M> {
     fn drop(&mut self) {
-        if let Some(pool) = self.pool() {
+        let Some(pool) = self.0.upgrade() else { return };
+        if std::thread::panicking() {
+            pool.connect_failed(ConnectError::Panicked);
+        } else {
             pool.attempt_lost();
         }
     }

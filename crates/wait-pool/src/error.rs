@@ -35,9 +35,9 @@ pub enum ConnectError<E> {
     /// The attempt took longer than `connect_timeout`.
     #[error("the server did not answer within {0:?} (connect_timeout)")]
     TimedOut(Duration),
-    /// The attempt ended without a result: it panicked, or its runtime was shut down.
-    #[error("the attempt ended without a result (a panic in connect, or a runtime shut down)")]
-    Aborted,
+    /// The manager panicked.
+    #[error("the manager panicked while it connected")]
+    Panicked,
 }
 
 /// What a caller whose deadline has passed was waiting for, and what it was up against.
@@ -46,11 +46,12 @@ pub enum ConnectError<E> {
 pub struct Timeout<E> {
     /// The pool's name.
     pub pool: Arc<str>,
-    /// What the caller was doing when its time was up.
+    /// What the caller was waiting for when its time was up.
     pub phase: Phase,
     /// How long it had waited.
     pub waited: Duration,
-    /// How many callers were ahead of it in the queue.
+    /// How many callers were ahead of it in the queue. Exact up to 1,000; above that, callers that had
+    /// given up may be among them.
     pub ahead: usize,
     /// The pool's figures at that moment, this caller included.
     pub status: Status,
@@ -60,13 +61,15 @@ pub struct Timeout<E> {
     pub longest_held: Option<(Duration, &'static Location<'static>)>,
 }
 
-/// What a caller was doing when its time was up.
+/// What a caller was waiting for when its time was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Standing in the queue.
+    /// For a connection that others hold.
     Queued,
-    /// Checking a connection that had been idle for long.
+    /// For a connection to be opened; none was in use.
+    Connecting,
+    /// For the check of a connection that had been idle for long; none was in use.
     Checking,
 }
 
@@ -126,21 +129,21 @@ impl<E: fmt::Display> fmt::Display for Timeout<E> {
             idle,
             in_use,
             opening,
+            checking,
             waiting,
             ..
         } = self.status;
         let (pool, waited) = (&self.pool, self.waited);
-        match self.phase {
-            Phase::Queued => write!(f, "pool {pool}: no connection within {waited:?}")?,
-            Phase::Checking => write!(
-                f,
-                "pool {pool}: the check of an idle connection was not over within {waited:?}"
-            )?,
-        }
+        write!(f, "pool {pool}: no connection within {waited:?}")?;
+        f.write_str(match self.phase {
+            Phase::Queued => "",
+            Phase::Connecting => ", while one was being opened",
+            Phase::Checking => ", while one was being checked",
+        })?;
         write!(
             f,
             " ({} ahead in the queue; of at most {max_size} connections {in_use} in use, \
-             {idle} idle, {opening} opening; {waiting} waiting",
+             {idle} idle, {opening} opening, {checking} checked; {waiting} waiting",
             self.ahead
         )?;
         if let Some((age, at)) = self.longest_held {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::manager::Manager;
 use crate::shared::Shared;
-use crate::slots::{Grant, HoldId, Holding};
+use crate::slots::{Grant, HoldId};
 
 /// A connection of one's own, given back when dropped.
 ///
@@ -107,40 +107,29 @@ impl<M: Manager> Held<M> {
             pool: Arc::clone(pool),
             hold: grant.hold,
             connection: Some(grant.connection),
-            shared: grant.holding == Holding::Shared,
+            shared: grant.shared,
             unfit: false,
         }
     }
 
-    pub(crate) fn connection(&self) -> &M::Connection {
+    fn connection(&self) -> &M::Connection {
         self.connection.as_deref().expect(HELD)
     }
 
     /// Only for a connection that is held alone.
-    pub(crate) fn connection_mut(&mut self) -> &mut M::Connection {
+    fn connection_mut(&mut self) -> &mut M::Connection {
         let connection = self.connection.as_mut().expect(HELD);
-        Arc::get_mut(connection).expect("a connection held alone has one reference")
+        Arc::get_mut(connection).expect(ALONE)
     }
 
-    pub(crate) const fn set_unfit(&mut self, unfit: bool) {
-        self.unfit = unfit;
-    }
-
-    /// Lets others lease the connection too.
-    pub(crate) fn share(&mut self) {
-        let connection = self.connection.as_ref().expect(HELD);
-        self.pool.share(self.hold, Arc::clone(connection));
-        self.shared = true;
-    }
-
-    pub(crate) fn discard(mut self) {
+    fn discard(mut self) {
         self.unfit = true;
     }
 
     fn detach(mut self) -> M::Connection {
         let connection = self.connection.take().expect(HELD);
         self.pool.detach(self.hold);
-        Arc::into_inner(connection).expect("a connection held alone has one reference")
+        Arc::into_inner(connection).expect(ALONE)
     }
 
     fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,16 +144,45 @@ impl<M: Manager> Drop for Held<M> {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        let broken = self.unfit || self.pool.manager.is_broken(&connection);
-        if self.shared {
+        // Whoever panics while it has a connection alone leaves it in the middle of something.
+        let left_open = !self.shared && std::thread::panicking();
+        let mut way_back = WayBack {
+            held: self,
+            connection: Some(connection),
+            broken: true,
+        };
+        let sound = |connection| !way_back.held.pool.manager.is_broken(connection);
+        if !way_back.held.unfit && !left_open {
+            way_back.broken = !way_back.connection.as_deref().is_some_and(sound);
+        }
+    }
+}
+
+/// Ends a hold, as with a broken connection unless told otherwise, also if the manager panics.
+struct WayBack<'a, M: Manager> {
+    held: &'a Held<M>,
+    connection: Option<Arc<M::Connection>>,
+    broken: bool,
+}
+
+impl<M: Manager> Drop for WayBack<'_, M> {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        let Held {
+            pool, hold, shared, ..
+        } = self.held;
+        if *shared {
             // Before the pool hears of it: it takes the last holder's return to mean that no
             // reference but its own is left.
             drop(connection);
-            self.pool.leave_shared(self.hold, broken);
+            pool.end_lease(*hold, self.broken);
         } else {
-            self.pool.give_back(self.hold, connection, broken);
+            pool.give_back(*hold, connection, self.broken);
         }
     }
 }
 
 const HELD: &str = "a hold has its connection until it ends";
+const ALONE: &str = "a connection held alone has one reference";

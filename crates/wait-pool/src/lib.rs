@@ -29,6 +29,7 @@
 
 mod acquire;
 mod backoff;
+mod check;
 mod config;
 mod connect;
 mod error;

@@ -31,18 +31,20 @@ pub(crate) struct WaiterId {
 pub(crate) struct Line<C, E> {
     exclusive: Queue<Waiter<C, E>>,
     lease: Queue<Waiter<C, E>>,
-    next_ticket: i64,
+    next_ticket: u64,
 }
 
 #[derive(Debug)]
 struct Waiter<C, E> {
-    ticket: i64,
+    ticket: u64,
     at: &'static Location<'static>,
     outcome: Outcome<C, E>,
 }
 
+/// What has become of a waiter.
 #[derive(Debug)]
-enum Outcome<C, E> {
+pub(crate) enum Outcome<C, E> {
+    /// Nothing yet; whom to wake.
     Waiting(Waker),
     Granted(Grant<C>),
     Failed(Failure<E>),
@@ -63,14 +65,6 @@ impl<E> Clone for Failure<E> {
             Self::Connect(error) => Self::Connect(Arc::clone(error)),
         }
     }
-}
-
-/// What a waiter finds when it looks.
-#[derive(Debug)]
-pub(crate) enum Progress<C, E> {
-    Granted(Grant<C>),
-    Failed(Failure<E>),
-    Waiting,
 }
 
 impl<C, E> Line<C, E> {
@@ -108,7 +102,7 @@ impl<C, E> Line<C, E> {
         self.queue(kind).front().map(|(_, waiter)| waiter.at)
     }
 
-    pub(crate) fn push_back(
+    pub(crate) fn push(
         &mut self,
         kind: Kind,
         at: &'static Location<'static>,
@@ -125,24 +119,6 @@ impl<C, E> Line<C, E> {
         WaiterId { kind, id }
     }
 
-    /// Joins ahead of everybody: for a caller that had its turn and was given a dead connection.
-    pub(crate) fn push_front(
-        &mut self,
-        kind: Kind,
-        at: &'static Location<'static>,
-        waker: Waker,
-    ) -> WaiterId {
-        let heads = [Kind::Exclusive, Kind::Lease].map(|kind| self.head_ticket(kind));
-        let first = heads.into_iter().flatten().min();
-        let waiter = Waiter {
-            ticket: first.unwrap_or(self.next_ticket) - 1,
-            at,
-            outcome: Outcome::Waiting(waker),
-        };
-        let id = self.queue_mut(kind).push_front(waiter);
-        WaiterId { kind, id }
-    }
-
     /// Hands a connection to the first waiter of a kind and returns whom to wake.
     pub(crate) fn grant(&mut self, kind: Kind, grant: Grant<C>) -> Waker {
         self.settle_first(kind, Outcome::Granted(grant))
@@ -154,41 +130,57 @@ impl<C, E> Line<C, E> {
         self.settle_first(kind, Outcome::Failed(failure))
     }
 
-    /// What became of a waiter; it is gone from the line unless it still waits. Then `waker` is
-    /// the one to be woken.
-    pub(crate) fn poll(&mut self, id: WaiterId, waker: &Waker) -> Progress<C, E> {
+    /// What became of a waiter, which is gone from the line then. `None` while it waits; then
+    /// `waker` has changed places with the one from before.
+    pub(crate) fn poll(&mut self, id: WaiterId, waker: &mut Waker) -> Option<Outcome<C, E>> {
         match &mut self.queue_mut(id.kind).get_mut(id.id).outcome {
             Outcome::Waiting(current) => {
-                current.clone_from(waker);
-                Progress::Waiting
+                std::mem::swap(current, waker);
+                None
             }
-            Outcome::Granted(_) | Outcome::Failed(_) => self.remove(id),
+            Outcome::Granted(_) | Outcome::Failed(_) => Some(self.remove(id)),
         }
+    }
+
+    /// Whether a waiter has an outcome that it has not taken yet.
+    pub(crate) fn is_settled(&self, id: WaiterId) -> bool {
+        !matches!(self.queue(id.kind).get(id.id).outcome, Outcome::Waiting(_))
     }
 
     /// Removes a waiter and says what it had been given.
-    pub(crate) fn remove(&mut self, id: WaiterId) -> Progress<C, E> {
-        match self.queue_mut(id.kind).remove(id.id).outcome {
-            Outcome::Waiting(_) => Progress::Waiting,
-            Outcome::Granted(grant) => Progress::Granted(grant),
-            Outcome::Failed(failure) => Progress::Failed(failure),
+    pub(crate) fn remove(&mut self, id: WaiterId) -> Outcome<C, E> {
+        self.queue_mut(id.kind).remove(id.id).outcome
+    }
+
+    /// The waker of the waiter that came first, which leaves a new one when it is polled.
+    pub(crate) fn wake_first(&mut self) -> Option<Waker> {
+        let kind = self.first()?;
+        let queue = self.queue_mut(kind);
+        let (id, _) = queue.front()?;
+        match &mut queue.get_mut(id).outcome {
+            Outcome::Waiting(waker) => Some(std::mem::replace(waker, Waker::noop().clone())),
+            Outcome::Granted(_) | Outcome::Failed(_) => None,
         }
     }
 
-    /// How many waiters of both kinds came before this one, which must still wait. O(that many).
+    /// How many waiters of both kinds came before this one, which must still wait.
+    ///
+    /// Exact up to [`COUNTED`]; beyond, callers that gave up may be counted too. A crowd whose time
+    /// is up at once would otherwise count itself under the lock, one by one.
     pub(crate) fn ahead_of(&self, id: WaiterId) -> usize {
-        let own = self.queue(id.kind).iter();
-        let before = own.take_while(|(other, _)| *other != id.id).count();
         let ticket = self.queue(id.kind).get(id.id).ticket;
-        let other_kind = match id.kind {
-            Kind::Exclusive => Kind::Lease,
-            Kind::Lease => Kind::Exclusive,
-        };
-        let others = self.queue(other_kind).iter();
-        before
-            + others
-                .take_while(|(_, other)| other.ticket < ticket)
-                .count()
+        let mut ahead = 0;
+        for queue in [&self.exclusive, &self.lease] {
+            let room = COUNTED - ahead;
+            let earlier = queue.iter().take_while(|(_, other)| other.ticket < ticket);
+            ahead += earlier.take(room).count();
+        }
+        if ahead < COUNTED {
+            return ahead;
+        }
+        let heads = [Kind::Exclusive, Kind::Lease].map(|kind| self.head_ticket(kind));
+        let first = heads.into_iter().flatten().min().unwrap_or(ticket);
+        usize::try_from(ticket - first).unwrap_or(usize::MAX)
     }
 
     fn settle_first(&mut self, kind: Kind, outcome: Outcome<C, E>) -> Option<Waker> {
@@ -202,7 +194,7 @@ impl<C, E> Line<C, E> {
         }
     }
 
-    fn head_ticket(&self, kind: Kind) -> Option<i64> {
+    fn head_ticket(&self, kind: Kind) -> Option<u64> {
         self.queue(kind).front().map(|(_, waiter)| waiter.ticket)
     }
 
@@ -220,3 +212,6 @@ impl<C, E> Line<C, E> {
         }
     }
 }
+
+/// How far a waiter's place in line is counted one by one.
+const COUNTED: usize = 1_000;

@@ -45,8 +45,8 @@ pub trait Manager: Send + Sync + 'static {
     /// Asks whether a connection that has been idle for longer than `check_idle_after` still
     /// works. An error closes it, and the caller gets another one.
     ///
-    /// Runs in the caller's task, within the caller's deadline; a connection whose check was
-    /// dropped half-way is closed. It is never called when a connection comes back.
+    /// Runs in a task of its own under the pool's `check_timeout`; a caller that gives up does not
+    /// cancel it. It is never called when a connection comes back.
     fn check(
         &self,
         connection: &mut Self::Connection,

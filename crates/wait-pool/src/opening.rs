@@ -49,17 +49,31 @@ impl<E> Opening<E> {
         Some(self.backoff.delay(now))
     }
 
-    pub(crate) fn succeeded(&mut self) {
-        self.under_way -= 1;
-        self.backoff.succeeded();
-        self.last_error = None;
+    /// Whether no more attempts may be begun for now.
+    pub(crate) const fn is_saturated(&self) -> bool {
+        self.is_failing() || self.under_way >= self.at_once
     }
 
-    pub(crate) fn failed(&mut self, error: ConnectError<E>, now: Instant) -> Arc<ConnectError<E>> {
+    /// An attempt has succeeded. Returns the error before, to be dropped outside of the lock.
+    pub(crate) fn succeeded(&mut self) -> Option<Arc<ConnectError<E>>> {
+        self.under_way -= 1;
+        self.backoff.succeeded();
+        self.last_error.take()
+    }
+
+    /// An attempt has failed. Returns the error before, to be dropped outside of the lock.
+    pub(crate) fn failed(
+        &mut self,
+        error: Arc<ConnectError<E>>,
+        now: Instant,
+    ) -> Option<Arc<ConnectError<E>>> {
         self.under_way -= 1;
         self.backoff.failed(now);
-        let error = Arc::new(error);
-        self.last_error = Some(Arc::clone(&error));
-        error
+        self.last_error.replace(error)
+    }
+
+    /// An attempt could not be carried on. That says nothing of the server.
+    pub(crate) fn lost(&mut self) {
+        self.under_way -= 1;
     }
 }

@@ -13,8 +13,9 @@ use crate::guard::{Held, Lease, Pooled};
 use crate::line::Kind;
 use crate::manager::Manager;
 use crate::shared::Shared;
-use crate::slots::{Grant, Holding};
+use crate::slots::Grant;
 use crate::status::Status;
+use crate::transition::Tried;
 
 /// A bounded pool of connections whose callers wait in line.
 ///
@@ -72,8 +73,8 @@ impl<M: Manager> Pool<M> {
     /// connection.
     ///
     /// Cancel-safe: a dropped future leaves the line, and a connection already handed to it goes
-    /// to the next caller. Costs one lock if a connection is idle; two, a timer and a wake-up if
-    /// not.
+    /// to the next caller. Costs one lock if a connection is idle; if not, three, a timer, a wake-up
+    /// and one more lock per poll.
     ///
     /// # Errors
     ///
@@ -146,8 +147,8 @@ impl<M: Manager> Pool<M> {
         }
     }
 
-    /// Takes an idle connection, if there is one and nobody waits for it. Opens nothing, checks
-    /// nothing, never waits.
+    /// Takes an idle connection, if there is one and nobody waits for it. Opens nothing, never
+    /// waits. Where all have been idle for long, it has one of them checked, for the next call.
     ///
     /// # Errors
     ///
@@ -159,8 +160,8 @@ impl<M: Manager> Pool<M> {
         Ok(Pooled::new(Held::new(&self.shared, grant)))
     }
 
-    /// Takes a part in a connection that has room for it, or in an idle one. Opens nothing, checks
-    /// nothing, never waits.
+    /// Takes a part in a connection that has room for it, or in an idle one, as
+    /// [`try_get`](Self::try_get) does.
     ///
     /// # Errors
     ///
@@ -168,12 +169,7 @@ impl<M: Manager> Pool<M> {
     #[track_caller]
     pub fn try_lease(&self) -> Result<Lease<M>, TryAcquireError> {
         let grant = self.try_enter(Kind::Lease, Location::caller())?;
-        let alone = grant.holding != Holding::Shared;
-        let mut held = Held::new(&self.shared, grant);
-        if alone {
-            held.share();
-        }
-        Ok(Lease::new(held))
+        Ok(Lease::new(Held::new(&self.shared, grant)))
     }
 
     /// The pool's figures at this moment, all from the same moment. Costs one lock.
@@ -219,9 +215,12 @@ impl<M: Manager> Pool<M> {
         at: &'static Location<'static>,
     ) -> Result<Grant<M::Connection>, TryAcquireError> {
         match self.shared.try_enter(kind, at) {
-            Some(grant) => Ok(grant),
-            None if self.shared.is_closed() => Err(TryAcquireError::Closed),
-            None => Err(TryAcquireError::Empty),
+            Tried::Granted(grant) => Ok(grant),
+            Tried::Closed => Err(TryAcquireError::Closed),
+            Tried::Empty => {
+                self.shared.look_at_idle();
+                Err(TryAcquireError::Empty)
+            }
         }
     }
 }

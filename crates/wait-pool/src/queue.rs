@@ -60,17 +60,6 @@ impl<T> Queue<T> {
         id
     }
 
-    pub(crate) fn push_front(&mut self, value: T) -> Id {
-        let next = self.head;
-        let id = self.insert(Links { prev: None, next }, value);
-        self.head = Some(id);
-        match next {
-            Some(next) => self.links_mut(next).prev = Some(id),
-            None => self.tail = Some(id),
-        }
-        id
-    }
-
     /// Takes an entry out of the order and keeps its value. Does nothing to a detached one.
     pub(crate) fn detach(&mut self, id: Id) -> &mut T {
         if let Some(Links { prev, next }) = self.nodes[id.0].links.take() {
@@ -89,7 +78,12 @@ impl<T> Queue<T> {
 
     pub(crate) fn remove(&mut self, id: Id) -> T {
         self.detach(id);
-        self.nodes.remove(id.0).value
+        let value = self.nodes.remove(id.0).value;
+        // A crowd that is gone need not be remembered.
+        if self.nodes.is_empty() && self.nodes.capacity() > ROOM_KEPT {
+            self.nodes = Slab::with_capacity(ROOM_KEPT);
+        }
+        value
     }
 
     pub(crate) fn get(&self, id: Id) -> &T {
@@ -124,6 +118,9 @@ impl<T> Queue<T> {
     }
 }
 
+/// How many entries an empty queue keeps room for.
+const ROOM_KEPT: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,10 +138,19 @@ mod tests {
         assert_eq!(queue.remove(ids[0]), 1);
         assert_eq!(queue.remove(ids[4]), 5);
         assert_eq!(order(&queue), [2, 4]);
-        queue.push_front(0);
         queue.push_back(6);
-        assert_eq!(order(&queue), [0, 2, 4, 6]);
-        assert_eq!(queue.len(), 4);
+        assert_eq!(order(&queue), [2, 4, 6]);
+        assert_eq!(queue.len(), 3);
+    }
+
+    #[test]
+    fn room_for_a_crowd_is_given_up_with_its_last_entry() {
+        let mut queue = Queue::new();
+        let ids: Vec<Id> = (0..10_000).map(|n| queue.push_back(n)).collect();
+        for id in ids {
+            queue.remove(id);
+        }
+        assert!(queue.nodes.capacity() <= ROOM_KEPT);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What all handles, guards and tasks of a pool share. The only file that takes the lock.
 //!
 //! Every entry goes the same way: lock, one transition of the [state](crate::state), unlock, then
-//! carry out its effects: wake, drop, open. Nothing of the user's runs under the lock.
+//! carry out its effects: wake, drop, open, check. Nothing of the user's runs under the lock, not
+//! even the clone or drop of a waker: those come in as values and go out as values.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -11,82 +12,91 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
+use crate::check;
 use crate::config::Config;
 use crate::connect;
-use crate::error::{ConnectError, Phase, Timeout};
-use crate::line::{Kind, Progress, WaiterId};
+use crate::error::ConnectError;
+use crate::line::{Kind, Outcome, WaiterId};
 use crate::manager::Manager;
-use crate::slots::{Grant, HoldId};
+use crate::slots::{Doubtful, HoldId};
 use crate::state::State;
 use crate::status::Status;
-use crate::transition::{Effects, Entered, Entry, Expired};
+use crate::transition::{Effects, Entered, Expired, Tried};
 
 type Core<M> = State<<M as Manager>::Connection, <M as Manager>::Error>;
-type Todo<M> = Effects<<M as Manager>::Connection>;
+type Todo<M> = Effects<<M as Manager>::Connection, <M as Manager>::Error>;
 
 pub(crate) struct Shared<M: Manager> {
-    pub(crate) manager: M,
+    /// By itself, so that an attempt to connect does not keep the pool alive.
+    pub(crate) manager: Arc<M>,
     pub(crate) config: Config,
     state: Mutex<Core<M>>,
-    /// Where the last caller to wait did so: connections are opened there when the one who gives
-    /// way to it is outside of a runtime.
-    runtime: Mutex<Option<Handle>>,
+    /// Where the last caller to wait did so. Connections are opened there, since whoever has one
+    /// opened may do so from a runtime that ends, or from none.
+    home: Mutex<Option<Handle>>,
 }
 
 impl<M: Manager> Shared<M> {
     pub(crate) fn new(manager: M, config: Config) -> Self {
         let state = State::new(&config, fastrand::u64(..));
         Self {
-            manager,
+            manager: Arc::new(manager),
             config,
             state: Mutex::new(state),
-            runtime: Mutex::new(None),
+            home: Mutex::new(None),
         }
     }
 
     /// Remembers the runtime that a caller waits in. `false` outside of any.
     pub(crate) fn enter_runtime(&self) -> bool {
-        let current = Handle::try_current().ok();
-        let found = current.is_some();
-        if found {
-            *self.runtime.lock() = current;
-        }
-        found
-    }
-
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        kind: Kind,
-        entry: Entry,
-        at: &'static Location<'static>,
-        waker: &Waker,
-    ) -> Entered<M::Connection> {
-        self.transition(|state, now, fx| state.enter(kind, entry, at, waker, now, fx))
+        let Ok(current) = Handle::try_current() else {
+            return false;
+        };
+        let before = self.home.lock().replace(current);
+        drop(before);
+        true
     }
 
     pub(crate) fn try_enter(
         &self,
         kind: Kind,
         at: &'static Location<'static>,
-    ) -> Option<Grant<M::Connection>> {
+    ) -> Tried<M::Connection> {
         self.state.lock().try_enter(kind, at, now())
     }
 
-    pub(crate) fn poll(&self, id: WaiterId, waker: &Waker) -> Progress<M::Connection, M::Error> {
-        self.state.lock().poll(id, waker)
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        kind: Kind,
+        at: &'static Location<'static>,
+        waker: Waker,
+    ) -> Entered<M::Connection> {
+        self.transition(|state, now, fx| state.enter(kind, at, waker, now, fx))
+    }
+
+    pub(crate) fn poll(
+        self: &Arc<Self>,
+        id: WaiterId,
+        mut waker: Waker,
+    ) -> Option<Outcome<M::Connection, M::Error>> {
+        self.transition(|state, now, fx| state.poll(id, &mut waker, now, fx))
     }
 
     pub(crate) fn leave(self: &Arc<Self>, id: WaiterId) {
-        self.transition(|state, now, fx| state.leave(id, now, fx));
+        let left = self.transition(|state, now, fx| state.leave(id, now, fx));
+        drop(left);
     }
 
     pub(crate) fn expire(
         self: &Arc<Self>,
         id: WaiterId,
         waited: Duration,
-    ) -> Result<Grant<M::Connection>, Expired<M::Error>> {
+    ) -> Expired<M::Connection, M::Error> {
         let pool = &self.config.name;
-        self.transition(|state, now, fx| state.expire(id, pool, waited, now, fx))
+        let (expired, left) =
+            self.transition(|state, now, fx| state.expire(id, pool, waited, now, fx));
+        drop(left);
+        expired
     }
 
     pub(crate) fn give_back(
@@ -98,12 +108,8 @@ impl<M: Manager> Shared<M> {
         self.transition(|state, now, fx| state.give_back(hold, connection, broken, now, fx));
     }
 
-    pub(crate) fn leave_shared(self: &Arc<Self>, hold: HoldId, broken: bool) {
-        self.transition(|state, now, fx| state.leave_shared(hold, broken, now, fx));
-    }
-
-    pub(crate) fn share(self: &Arc<Self>, hold: HoldId, connection: Arc<M::Connection>) {
-        self.transition(|state, now, fx| state.share(hold, connection, now, fx));
+    pub(crate) fn end_lease(self: &Arc<Self>, hold: HoldId, broken: bool) {
+        self.transition(|state, now, fx| state.end_lease(hold, broken, now, fx));
     }
 
     pub(crate) fn detach(self: &Arc<Self>, hold: HoldId) {
@@ -119,7 +125,17 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn attempt_lost(self: &Arc<Self>) {
-        self.transition(|state, now, fx| state.attempt_lost(now, fx));
+        let home = self.home.lock().take();
+        drop(home);
+        self.transition(|state, _, fx| state.attempt_lost(fx));
+    }
+
+    pub(crate) fn checked(self: &Arc<Self>, doubtful: Doubtful<M::Connection>, good: bool) {
+        self.transition(|state, now, fx| state.checked(doubtful, good, now, fx));
+    }
+
+    pub(crate) fn look_at_idle(self: &Arc<Self>) {
+        self.transition(|state, now, fx| state.look_at_idle(now, fx));
     }
 
     pub(crate) fn doubt_idle(&self) {
@@ -138,40 +154,75 @@ impl<M: Manager> Shared<M> {
         self.state.lock().status()
     }
 
-    /// The report for a caller whose time was up while it checked a connection.
-    pub(crate) fn checking_timeout(&self, waited: Duration) -> Box<Timeout<M::Error>> {
-        let state = self.state.lock();
-        Box::new(state.timeout(Phase::Checking, &self.config.name, waited, 0, now()))
-    }
-
     fn transition<R>(
         self: &Arc<Self>,
         step: impl FnOnce(&mut Core<M>, Instant, &mut Todo<M>) -> R,
     ) -> R {
-        let mut fx = Effects::default();
+        let mut fx = Effects::none();
         let result = step(&mut self.state.lock(), now(), &mut fx);
         self.carry_out(fx);
         result
     }
 
     fn carry_out(self: &Arc<Self>, fx: Todo<M>) {
+        // First of all, values whose drop reports what has not been done: a waker that panics then
+        // costs nobody a place.
+        let attempts = fx
+            .open
+            .into_iter()
+            .map(|delay| connect::attempt(self, delay));
+        let attempts: Vec<_> = attempts.collect();
+        let checks = fx
+            .check
+            .into_iter()
+            .map(|doubtful| check::check(self, doubtful));
+        let checks: Vec<_> = checks.collect();
+        let closing = fx.close.into_iter().map(|connection| Closing {
+            pool: self,
+            connection: Some(connection),
+        });
+        let closing: Vec<_> = closing.collect();
         for waker in fx.wake {
             waker.wake();
         }
-        for retired in fx.close {
-            drop(retired);
-            // Only now is its place free: the bound counts it until it is gone.
-            self.transition(|state, now, fx| state.dropped(now, fx));
+        drop(closing);
+        drop(fx.forget);
+        for attempt in attempts {
+            self.run(attempt);
         }
-        for delay in fx.open {
-            let attempt = connect::attempt(self, delay);
-            let runtime = Handle::try_current().ok();
-            match runtime.or_else(|| self.runtime.lock().clone()) {
-                Some(runtime) => drop(runtime.spawn(attempt)),
-                // An attempt that is dropped tells the pool so.
-                None => drop(attempt),
+        for check in checks {
+            self.run(check);
+        }
+    }
+
+    /// Runs a task where callers wait. Without a runtime it is dropped, and reports that.
+    fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let home = self.home.lock().clone();
+        if let Some(runtime) = home.or_else(|| Handle::try_current().ok()) {
+            drop(runtime.spawn(task));
+        }
+    }
+}
+
+/// A connection that is dropped without the lock. Only then is its place free.
+struct Closing<'a, M: Manager> {
+    pool: &'a Arc<Shared<M>>,
+    connection: Option<Arc<M::Connection>>,
+}
+
+impl<M: Manager> Drop for Closing<'_, M> {
+    fn drop(&mut self) {
+        /// Frees the place also if the connection's own drop panics.
+        struct Free<'a, M: Manager>(&'a Arc<Shared<M>>);
+
+        impl<M: Manager> Drop for Free<'_, M> {
+            fn drop(&mut self) {
+                self.0.transition(|state, now, fx| state.dropped(now, fx));
             }
         }
+
+        let _free = Free(self.pool);
+        drop(self.connection.take());
     }
 }
 

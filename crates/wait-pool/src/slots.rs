@@ -27,17 +27,22 @@ pub(crate) struct HoldId(Id);
 pub(crate) struct Grant<C> {
     pub(crate) hold: HoldId,
     pub(crate) connection: Arc<C>,
-    pub(crate) holding: Holding,
+    /// Together with others.
+    pub(crate) shared: bool,
+    /// When it was last used, should this caller not come to it.
+    pub(crate) since: Instant,
 }
 
-/// How a grant holds its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Holding {
-    /// Alone. `stale`: it has been idle for so long that it has to be checked before use.
-    Alone { idle_since: Instant, stale: bool },
-    /// Together with others.
-    Shared,
+/// A connection that has been idle for long, on its way to be checked.
+#[derive(Debug)]
+pub(crate) struct Doubtful<C> {
+    pub(crate) slot: SlotId,
+    pub(crate) connection: Arc<C>,
 }
+
+/// Names a slot while its connection is checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlotId(usize);
 
 #[derive(Debug)]
 pub(crate) struct Slots<C> {
@@ -114,8 +119,9 @@ impl<C> Slots<C> {
         self.holds.len()
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining > 0
+    /// How many shared connections take no more leases, to become idle.
+    pub(crate) fn draining(&self) -> usize {
+        self.draining
     }
 
     /// When and where the longest-held connection was taken.
@@ -129,31 +135,23 @@ impl<C> Slots<C> {
         self.make_idle(slot, connection, now);
     }
 
-    /// Gives an idle connection to one holder.
+    /// Gives an idle connection to one holder, unless all have been idle for long.
     pub(crate) fn take(
         &mut self,
         at: &'static Location<'static>,
         now: Instant,
     ) -> Option<Grant<C>> {
-        let slot = self.idle.pop()?;
-        let Slot::Idle { connection, since } =
-            std::mem::replace(&mut self.slots[slot], Slot::Taken)
-        else {
-            unreachable!("the idle list names idle slots")
-        };
+        let (slot, connection, since) = self.pop_idle(|is_stale| !is_stale, now)?;
         Some(Grant {
             hold: self.hold(slot, at, now),
             connection,
-            holding: Holding::Alone {
-                idle_since: since,
-                stale: now.saturating_duration_since(since) > self.check_idle_after
-                    || self.doubted.is_some_and(|doubted| since <= doubted),
-            },
+            shared: false,
+            since,
         })
     }
 
-    /// Gives room on a shared connection to one more holder, or else begins to share an idle one.
-    /// A stale one is given alone: its holder checks it and [shares](Self::share) it then.
+    /// Gives room on a shared connection to one more holder, or else begins to share an idle one,
+    /// unless all have been idle for long.
     pub(crate) fn lease(
         &mut self,
         at: &'static Location<'static>,
@@ -163,11 +161,29 @@ impl<C> Slots<C> {
             return Some(grant);
         }
         let mut grant = self.take(at, now)?;
-        if matches!(grant.holding, Holding::Alone { stale: false, .. }) {
-            self.share(grant.hold, Arc::clone(&grant.connection));
-            grant.holding = Holding::Shared;
-        }
+        self.share(grant.hold, Arc::clone(&grant.connection));
+        grant.shared = true;
         Some(grant)
+    }
+
+    /// Takes out an idle connection that has to be checked before it is used.
+    pub(crate) fn begin_check(&mut self, now: Instant) -> Option<Doubtful<C>> {
+        let (slot, connection, _) = self.pop_idle(|is_stale| is_stale, now)?;
+        Some(Doubtful {
+            slot: SlotId(slot),
+            connection,
+        })
+    }
+
+    /// Takes back a connection that has been checked, and found good or not. A bad one is returned,
+    /// to be dropped outside of the lock.
+    pub(crate) fn end_check(
+        &mut self,
+        Doubtful { slot, connection }: Doubtful<C>,
+        good: bool,
+        now: Instant,
+    ) -> Option<Arc<C>> {
+        self.keep_or_remove(slot.0, connection, good, now)
     }
 
     /// Gives room on a connection that others already share.
@@ -186,12 +202,13 @@ impl<C> Slots<C> {
         Some(Grant {
             hold: self.hold(slot, at, now),
             connection,
-            holding: Holding::Shared,
+            shared: true,
+            since: now,
         })
     }
 
     /// Lets others share what one holder has taken.
-    pub(crate) fn share(&mut self, hold: HoldId, connection: Arc<C>) {
+    fn share(&mut self, hold: HoldId, connection: Arc<C>) {
         let slot = self.holds.get(hold.0).slot;
         self.shared += 1;
         self.slots[slot] = Slot::Shared(Shared {
@@ -214,18 +231,7 @@ impl<C> Slots<C> {
         now: Instant,
     ) -> Option<Arc<C>> {
         let slot = self.holds.remove(hold.0).slot;
-        if broken {
-            self.slots.remove(slot);
-            return Some(connection);
-        }
-        self.make_idle(slot, connection, now);
-        None
-    }
-
-    /// Takes back a connection that was handed over and never used.
-    pub(crate) fn put_back(&mut self, hold: HoldId, connection: Arc<C>, idle_since: Instant) {
-        let slot = self.holds.remove(hold.0).slot;
-        self.make_idle(slot, connection, idle_since);
+        self.keep_or_remove(slot, connection, !broken, now)
     }
 
     /// Ends one holder's part in a shared connection; the last one makes it idle, or closes it
@@ -251,12 +257,7 @@ impl<C> Slots<C> {
         else {
             unreachable!("the slot was shared a moment ago")
         };
-        if state == Sharing::Retiring {
-            self.slots.remove(slot);
-            return Some(connection);
-        }
-        self.make_idle(slot, connection, now);
-        None
+        self.keep_or_remove(slot, connection, state != Sharing::Retiring, now)
     }
 
     /// Forgets a connection that its holder keeps for good.
@@ -309,7 +310,7 @@ impl<C> Slots<C> {
     pub(crate) fn clear_idle(&mut self) -> impl Iterator<Item = Arc<C>> {
         std::mem::take(&mut self.idle).into_iter().map(|slot| {
             let Slot::Idle { connection, .. } = self.slots.remove(slot) else {
-                unreachable!("the idle list names idle slots")
+                unreachable!("{IDLE}")
             };
             connection
         })
@@ -317,6 +318,43 @@ impl<C> Slots<C> {
 
     fn hold(&mut self, slot: usize, at: &'static Location<'static>, since: Instant) -> HoldId {
         HoldId(self.holds.push_back(Hold { slot, since, at }))
+    }
+
+    /// The idle connection used last, if it is `wanted` by whether it has been idle for long.
+    fn pop_idle(
+        &mut self,
+        wanted: impl Fn(bool) -> bool,
+        now: Instant,
+    ) -> Option<(usize, Arc<C>, Instant)> {
+        let slot = *self.idle.last()?;
+        let Slot::Idle { since, .. } = self.slots[slot] else {
+            unreachable!("{IDLE}")
+        };
+        let is_stale = now.saturating_duration_since(since) > self.check_idle_after
+            || self.doubted.is_some_and(|doubted| since <= doubted);
+        if !wanted(is_stale) {
+            return None;
+        }
+        self.idle.pop();
+        match std::mem::replace(&mut self.slots[slot], Slot::Taken) {
+            Slot::Idle { connection, since } => Some((slot, connection, since)),
+            Slot::Taken | Slot::Shared(_) => unreachable!("{IDLE}"),
+        }
+    }
+
+    fn keep_or_remove(
+        &mut self,
+        slot: usize,
+        connection: Arc<C>,
+        keep: bool,
+        now: Instant,
+    ) -> Option<Arc<C>> {
+        if keep {
+            self.make_idle(slot, connection, now);
+            return None;
+        }
+        self.slots.remove(slot);
+        Some(connection)
     }
 
     fn make_idle(&mut self, slot: usize, connection: Arc<C>, since: Instant) {
@@ -354,3 +392,5 @@ impl<C> Slots<C> {
         }
     }
 }
+
+const IDLE: &str = "the idle list names idle slots";

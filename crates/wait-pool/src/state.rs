@@ -10,7 +10,8 @@
 //!    taken before an attempt to connect begins, and is free again only after a connection has
 //!    been dropped.
 //! 2. **Nobody waits in vain.** If somebody waits, no connection that would serve the first in
-//!    line is available; and where the bound leaves room, a connection is being opened.
+//!    line is available; and where the bound leaves room, a connection is being opened, or the
+//!    first in line has been woken to have it opened.
 //! 3. **Order.** A connection that comes free is put into the hands of the first waiter under the
 //!    same lock. So whatever a newcomer finds free, nobody waits for, and there is no wake-up to
 //!    race for.
@@ -19,10 +20,12 @@
 //!
 //! Whoever has the older ticket is served first. Exclusive callers need an idle connection, while
 //! leases only need room on a shared one, so steady leases could keep every connection from ever
-//! becoming idle. Therefore, when an exclusive caller is first and nothing more can be opened, one
-//! shared connection stops taking leases; leases go on around it on the others. The connection
-//! becomes idle with its last return and then goes to the older ticket, so neither kind starves
-//! the other.
+//! becoming idle. Therefore, while an exclusive caller is first, a shared connection is set aside:
+//! it stops taking leases, becomes idle with its last return, and then goes to the older ticket.
+//! Leases go on around it on the others, but only as many as share a connection: for each such
+//! number that went by the same exclusive caller one more connection is set aside. Where another
+//! connection may still be opened for it, the first is set aside only after that number. Nothing is
+//! set aside while a lease is first.
 //!
 //! # Failed connects
 //!
@@ -30,6 +33,8 @@
 //! be told as the cause of a later timeout. With none open, a failure is told to those the
 //! connection would have served (one exclusive caller, or as many leases as share a connection),
 //! and to everybody once no other attempt is under way.
+
+mod serve;
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -39,21 +44,26 @@ use std::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::error::{ConnectError, Phase, Timeout};
-use crate::line::{Failure, Kind, Line, Progress, WaiterId};
+use crate::line::{Failure, Kind, Line, Outcome, WaiterId};
 use crate::opening::Opening;
-use crate::slots::{Grant, HoldId, Holding, Slots};
+use crate::slots::{Doubtful, Grant, HoldId, Slots};
 use crate::status::Status;
-use crate::transition::{Effects, Entered, Entry, Expired};
+use crate::transition::{Effects, Entered, Expired, Tried};
 
 #[derive(Debug)]
 pub(crate) struct State<C, E> {
     slots: Slots<C>,
     line: Line<C, E>,
     opening: Opening<E>,
+    checking: usize,
     /// Connections on their way to be dropped. They count until they are gone.
     closing: usize,
     max_size: usize,
     max_leases: usize,
+    /// How many leases went by the exclusive caller that is first.
+    passed: usize,
+    /// An attempt was lost: whoever is polled next has another one begun.
+    orphaned: bool,
     closed: bool,
 }
 
@@ -65,93 +75,134 @@ impl<C, E> State<C, E> {
             slots: Slots::new(config.max_leases, config.check_idle_after),
             line: Line::new(),
             opening: Opening::new(config.max_connecting, backoff),
+            checking: 0,
             closing: 0,
             max_size: config.max_size,
             max_leases: config.max_leases,
+            passed: 0,
+            orphaned: false,
             closed: false,
         }
     }
 
-    /// A caller asks for a connection and waits if there is none.
-    pub(crate) fn enter(
-        &mut self,
-        kind: Kind,
-        entry: Entry,
-        at: &'static Location<'static>,
-        waker: &Waker,
-        now: Instant,
-        fx: &mut Effects<C>,
-    ) -> Entered<C> {
-        if self.closed {
-            return Entered::Closed;
-        }
-        if let Some(grant) = self.grant(kind, at, now) {
-            return Entered::Granted(grant);
-        }
-        let id = match entry {
-            Entry::Back => self.line.push_back(kind, at, waker.clone()),
-            Entry::Front => self.line.push_front(kind, at, waker.clone()),
-        };
-        self.make_room(now, fx);
-        Entered::Queued(id)
-    }
-
-    /// A caller asks for a connection and does not wait. `None` if none is free.
+    /// A caller asks for what is free. By invariant 2 nobody waits for it; but a lease may go by
+    /// an exclusive caller.
     pub(crate) fn try_enter(
         &mut self,
         kind: Kind,
         at: &'static Location<'static>,
         now: Instant,
-    ) -> Option<Grant<C>> {
-        match self.closed {
-            true => None,
-            false => self.grant(kind, at, now),
+    ) -> Tried<C> {
+        if self.closed {
+            return Tried::Closed;
         }
-    }
-
-    /// A waiter asks what became of it, and leaves its waker.
-    pub(crate) fn poll(&mut self, id: WaiterId, waker: &Waker) -> Progress<C, E> {
-        self.line.poll(id, waker)
-    }
-
-    /// A waiter leaves; what it had been given goes to the next.
-    pub(crate) fn leave(&mut self, id: WaiterId, now: Instant, fx: &mut Effects<C>) {
-        let Progress::Granted(grant) = self.line.remove(id) else {
-            return self.serve(now, fx);
+        let Some(grant) = self.grant(kind, at, now) else {
+            return Tried::Empty;
         };
-        match grant.holding {
-            // Nobody has used it, so it has been idle since it was, not since now.
-            Holding::Alone { idle_since, .. } if !self.closed => {
-                self.slots
-                    .put_back(grant.hold, grant.connection, idle_since);
-                self.serve(now, fx);
-            }
-            Holding::Alone { .. } => self.give_back(grant.hold, grant.connection, true, now, fx),
-            Holding::Shared => {
-                drop(grant.connection);
-                self.leave_shared(grant.hold, false, now, fx);
+        if self.line.total() > 0 {
+            self.passed += 1;
+            self.set_aside();
+        }
+        Tried::Granted(grant)
+    }
+
+    /// A caller asks for a connection and waits if none is free.
+    pub(crate) fn enter(
+        &mut self,
+        kind: Kind,
+        at: &'static Location<'static>,
+        waker: Waker,
+        now: Instant,
+        fx: &mut Effects<C, E>,
+    ) -> Entered<C> {
+        match self.try_enter(kind, at, now) {
+            Tried::Granted(grant) => Entered::Granted(grant),
+            Tried::Closed => Entered::Closed,
+            Tried::Empty => {
+                let id = self.line.push(kind, at, waker);
+                self.make_room(now, fx);
+                Entered::Queued(id)
             }
         }
     }
 
-    /// A waiter's deadline has passed: what it was given in the meantime, or why it got nothing.
+    /// A waiter asks what became of it, and leaves its waker. `None` while it waits.
+    pub(crate) fn poll(
+        &mut self,
+        id: WaiterId,
+        waker: &mut Waker,
+        now: Instant,
+        fx: &mut Effects<C, E>,
+    ) -> Option<Outcome<C, E>> {
+        let outcome = self.line.poll(id, waker);
+        if outcome.is_none() && std::mem::take(&mut self.orphaned) {
+            self.make_room(now, fx);
+        }
+        outcome
+    }
+
+    /// A waiter leaves; what it had been given goes to the next. What is left of it comes back, to
+    /// be dropped outside of the lock.
+    pub(crate) fn leave(
+        &mut self,
+        id: WaiterId,
+        now: Instant,
+        fx: &mut Effects<C, E>,
+    ) -> Option<Outcome<C, E>> {
+        match self.line.remove(id) {
+            // Nobody has used it, so it has been idle since it was, not since now.
+            Outcome::Granted(Grant {
+                hold,
+                connection,
+                shared,
+                since,
+            }) => {
+                let retired = match shared {
+                    true => {
+                        drop(connection);
+                        self.slots.leave(hold, self.closed, since)
+                    }
+                    false => self.slots.give_back(hold, connection, self.closed, since),
+                };
+                self.retire(retired, fx);
+                self.serve(now, fx);
+                None
+            }
+            outcome => {
+                self.serve(now, fx);
+                Some(outcome)
+            }
+        }
+    }
+
+    /// A waiter's deadline has passed: what it was given in the meantime, and if that is nothing,
+    /// what it was up against. What is left of it comes back, to be dropped outside of the lock.
     pub(crate) fn expire(
         &mut self,
         id: WaiterId,
         pool: &Arc<str>,
         waited: Duration,
         now: Instant,
-        fx: &mut Effects<C>,
-    ) -> Result<Grant<C>, Expired<E>> {
-        let ahead = match self.line.poll(id, Waker::noop()) {
-            Progress::Granted(grant) => return Ok(grant),
-            Progress::Failed(failure) => return Err(Expired::Failed(failure)),
-            Progress::Waiting => self.line.ahead_of(id),
+        fx: &mut Effects<C, E>,
+    ) -> (Expired<C, E>, Option<Outcome<C, E>>) {
+        if self.line.is_settled(id) {
+            return (Expired::Settled(self.line.remove(id)), None);
+        }
+        let report = Timeout {
+            pool: Arc::clone(pool),
+            phase: self.phase(),
+            waited,
+            ahead: self.line.ahead_of(id),
+            status: self.status(),
+            last_connect_error: self.opening.last_error().cloned(),
+            longest_held: self
+                .slots
+                .longest_held()
+                .map(|(since, at)| (now.saturating_duration_since(since), at)),
         };
-        let report = self.timeout(Phase::Queued, pool, waited, ahead, now);
-        self.line.remove(id);
+        let waiter = self.line.remove(id);
         self.serve(now, fx);
-        Err(Expired::Late(Box::new(report)))
+        (Expired::Late(Box::new(report)), Some(waiter))
     }
 
     /// A connection taken alone comes back.
@@ -161,55 +212,42 @@ impl<C, E> State<C, E> {
         connection: Arc<C>,
         broken: bool,
         now: Instant,
-        fx: &mut Effects<C>,
+        fx: &mut Effects<C, E>,
     ) {
-        let retired = self
-            .slots
-            .give_back(hold, connection, broken || self.closed, now);
+        let broken = broken || self.closed;
+        let retired = self.slots.give_back(hold, connection, broken, now);
         self.retire(retired, fx);
         self.serve(now, fx);
     }
 
     /// A lease ends. The caller has dropped its reference to the connection before.
-    pub(crate) fn leave_shared(
+    pub(crate) fn end_lease(
         &mut self,
         hold: HoldId,
         broken: bool,
         now: Instant,
-        fx: &mut Effects<C>,
+        fx: &mut Effects<C, E>,
     ) {
         let retired = self.slots.leave(hold, broken || self.closed, now);
         self.retire(retired, fx);
         self.serve(now, fx);
     }
 
-    /// A connection that one caller has checked is to be shared with others.
-    pub(crate) fn share(
-        &mut self,
-        hold: HoldId,
-        connection: Arc<C>,
-        now: Instant,
-        fx: &mut Effects<C>,
-    ) {
-        self.slots.share(hold, connection);
-        self.serve(now, fx);
-    }
-
     /// The holder keeps the connection for good; its place is free.
-    pub(crate) fn detach(&mut self, hold: HoldId, now: Instant, fx: &mut Effects<C>) {
+    pub(crate) fn detach(&mut self, hold: HoldId, now: Instant, fx: &mut Effects<C, E>) {
         self.slots.detach(hold);
         self.serve(now, fx);
     }
 
     /// A connection that was to be closed has been dropped; its place is free.
-    pub(crate) fn dropped(&mut self, now: Instant, fx: &mut Effects<C>) {
+    pub(crate) fn dropped(&mut self, now: Instant, fx: &mut Effects<C, E>) {
         self.closing -= 1;
         self.serve(now, fx);
     }
 
     /// An attempt to connect has succeeded.
-    pub(crate) fn connected(&mut self, connection: C, now: Instant, fx: &mut Effects<C>) {
-        self.opening.succeeded();
+    pub(crate) fn connected(&mut self, connection: C, now: Instant, fx: &mut Effects<C, E>) {
+        fx.forget.extend(self.opening.succeeded());
         let connection = Arc::new(connection);
         if self.closed {
             self.retire(Some(connection), fx);
@@ -224,16 +262,40 @@ impl<C, E> State<C, E> {
         &mut self,
         error: ConnectError<E>,
         now: Instant,
-        fx: &mut Effects<C>,
+        fx: &mut Effects<C, E>,
     ) {
-        self.note_failure(error, now, fx);
+        let error = Arc::new(error);
+        fx.forget
+            .extend(self.opening.failed(Arc::clone(&error), now));
+        if self.slots.len() == 0 {
+            self.tell(&Failure::Connect(error), fx);
+        }
         self.serve(now, fx);
     }
 
-    /// An attempt to connect has ended without a result. No other one is begun before the next
-    /// transition: where nothing can be run any more, one lost attempt would cause the next.
-    pub(crate) fn attempt_lost(&mut self, now: Instant, fx: &mut Effects<C>) {
-        self.note_failure(ConnectError::Aborted, now, fx);
+    /// An attempt to connect could not be carried on: its runtime has ended, or there is none. The
+    /// first in line is woken and begins the next where it lives itself. Begun from here, that one
+    /// might be lost in the same way, and so on without end.
+    pub(crate) fn attempt_lost(&mut self, fx: &mut Effects<C, E>) {
+        self.opening.lost();
+        if let Some(first) = self.line.wake_first() {
+            self.orphaned = true;
+            fx.wake.push(first);
+        }
+    }
+
+    /// A check of a long-idle connection is over.
+    pub(crate) fn checked(
+        &mut self,
+        doubtful: Doubtful<C>,
+        good: bool,
+        now: Instant,
+        fx: &mut Effects<C, E>,
+    ) {
+        self.checking -= 1;
+        let retired = self.slots.end_check(doubtful, good && !self.closed, now);
+        self.retire(retired, fx);
+        self.serve(now, fx);
     }
 
     /// Something happened that may have cost idle connections their peer.
@@ -241,10 +303,19 @@ impl<C, E> State<C, E> {
         self.slots.doubt_idle(now);
     }
 
+    /// A caller that does not wait has found nothing; perhaps a check would help the next one.
+    pub(crate) fn look_at_idle(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+        if self.checking == 0 {
+            self.check_idle(1, now, fx);
+        }
+    }
+
     /// Ends the pool: nobody gets in, waiters are told, idle connections are closed.
-    pub(crate) fn close(&mut self, fx: &mut Effects<C>) {
+    pub(crate) fn close(&mut self, fx: &mut Effects<C, E>) {
         self.closed = true;
-        self.fail_first(self.line.total(), &Failure::Closed, fx);
+        while let Some(kind) = self.line.first() {
+            fx.wake.extend(self.line.fail(kind, Failure::Closed));
+        }
         self.closing += self.slots.idle();
         fx.close.extend(self.slots.clear_idle());
     }
@@ -258,42 +329,30 @@ impl<C, E> State<C, E> {
             max_size: self.max_size,
             size: self.size(),
             idle: self.slots.idle(),
-            in_use: self.slots.len() - self.slots.idle(),
+            in_use: self.in_use(),
             opening: self.opening.under_way(),
+            checking: self.checking,
             holders: self.slots.holders(),
             waiting: self.line.total(),
         }
     }
 
-    /// What a caller whose deadline has passed is told.
-    pub(crate) fn timeout(
-        &self,
-        phase: Phase,
-        pool: &Arc<str>,
-        waited: Duration,
-        ahead: usize,
-        now: Instant,
-    ) -> Timeout<E> {
-        Timeout {
-            pool: Arc::clone(pool),
-            phase,
-            waited,
-            ahead,
-            status: self.status(),
-            last_connect_error: self.opening.last_error().cloned(),
-            longest_held: self
-                .slots
-                .longest_held()
-                .map(|(since, at)| (now.saturating_duration_since(since), at)),
+    fn phase(&self) -> Phase {
+        match (self.in_use(), self.checking, self.opening.under_way()) {
+            (0, 1.., _) => Phase::Checking,
+            (0, 0, 1..) => Phase::Connecting,
+            _ => Phase::Queued,
         }
+    }
+
+    fn in_use(&self) -> usize {
+        self.slots.len() - self.slots.idle() - self.checking
     }
 
     fn size(&self) -> usize {
         self.slots.len() + self.opening.under_way() + self.closing
     }
 
-    /// What a newcomer can have at once. This passes nobody: by invariant 2 nobody waits for what is
-    /// free, and a connection that is set aside takes no leases.
     fn grant(
         &mut self,
         kind: Kind,
@@ -306,71 +365,7 @@ impl<C, E> State<C, E> {
         }
     }
 
-    /// Hands out what there is, in the order of the tickets, and opens what is missing.
-    fn serve(&mut self, now: Instant, fx: &mut Effects<C>) {
-        loop {
-            if self.line.len(Kind::Exclusive) == 0 {
-                self.slots.stop_draining();
-            }
-            let Some((kind, grant)) = self.next_grant(now) else {
-                break;
-            };
-            fx.wake.push(self.line.grant(kind, grant));
-        }
-        self.make_room(now, fx);
-    }
-
-    fn next_grant(&mut self, now: Instant) -> Option<(Kind, Grant<C>)> {
-        let first = self.line.first()?;
-        let at = self.line.head_location(first)?;
-        if let Some(grant) = self.grant(first, at, now) {
-            return Some((first, grant));
-        }
-        // The first cannot be served. If it waits for a connection of its own, leases behind it
-        // may still use the room on shared ones.
-        let at = self.line.head_location(Kind::Lease)?;
-        let grant = self.slots.join(at, now)?;
-        Some((Kind::Lease, grant))
-    }
-
-    /// Starts to open connections for those who wait, or sets one aside where no more may be
-    /// opened.
-    fn make_room(&mut self, now: Instant, fx: &mut Effects<C>) {
-        let exclusive = self.line.len(Kind::Exclusive);
-        let wanted = exclusive + self.line.len(Kind::Lease).div_ceil(self.max_leases);
-        while self.size() < self.max_size
-            && let Some(delay) = self.opening.begin(wanted, now)
-        {
-            fx.open.push(delay);
-        }
-        let no_more = self.size() == self.max_size || self.opening.is_failing();
-        if exclusive > 0 && no_more && !self.slots.is_draining() {
-            self.slots.drain_one();
-        }
-    }
-
-    fn note_failure(&mut self, error: ConnectError<E>, now: Instant, fx: &mut Effects<C>) {
-        let error = self.opening.failed(error, now);
-        if self.slots.len() > 0 {
-            return;
-        }
-        let concerned = match (self.opening.under_way(), self.line.first()) {
-            (0, _) => self.line.total(),
-            (_, Some(Kind::Lease)) => self.max_leases,
-            (_, Some(Kind::Exclusive)) => 1,
-            (_, None) => 0,
-        };
-        self.fail_first(concerned, &Failure::Connect(error), fx);
-    }
-
-    fn fail_first(&mut self, count: usize, failure: &Failure<E>, fx: &mut Effects<C>) {
-        for _ in 0..count {
-            let Some(kind) = self.line.first() else { break };
-            fx.wake.extend(self.line.fail(kind, failure.clone()));
-        }
-    }
-
-    fn retire(&mut self, retired: Option<Arc<C>>, fx: &mut Effects<C>) {
+    fn retire(&mut self, retired: Option<Arc<C>>, fx: &mut Effects<C, E>) {
         if let Some(retired) = retired {
             self.closing += 1;
             fx.close.push(retired);

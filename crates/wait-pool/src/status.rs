@@ -2,7 +2,7 @@
 
 /// One consistent snapshot of a pool, taken under its lock.
 ///
-/// `size == idle + in_use + opening + closing`, where `closing` counts connections that are being
+/// `size == idle + in_use + opening + checking + closing`, where `closing` counts connections that are being
 /// dropped at this moment; it is not told apart because it lasts no longer than the drop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,6 +17,8 @@ pub struct Status {
     pub in_use: usize,
     /// Connections being opened, or about to be once the pause after a failure is over.
     pub opening: usize,
+    /// Connections idle for long that are being checked before somebody uses them.
+    pub checking: usize,
     /// Callers that hold a connection. Above `in_use` where leases share one.
     pub holders: usize,
     /// Callers in the queue.

@@ -6,40 +6,38 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::error::Timeout;
-use crate::line::{Failure, WaiterId};
-use crate::slots::Grant;
+use crate::error::{ConnectError, Timeout};
+use crate::line::{Outcome, WaiterId};
+use crate::slots::{Doubtful, Grant};
 
 /// What is left to do after a transition, once the lock is released.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Effects<C> {
+pub(crate) struct Effects<C, E> {
     pub(crate) wake: SmallVec<[Waker; 4]>,
+    /// Connections to drop. Each has its place until then.
     pub(crate) close: SmallVec<[Arc<C>; 1]>,
-    /// One entry for each connection to open: how long to wait before.
+    /// Places for connections to open, and how long to wait before.
     pub(crate) open: SmallVec<[Duration; 2]>,
+    /// Connections to check before they are used again.
+    pub(crate) check: SmallVec<[Doubtful<C>; 1]>,
+    /// Errors that nobody needs any more.
+    pub(crate) forget: SmallVec<[Arc<ConnectError<E>>; 1]>,
 }
 
-impl<C> Default for Effects<C> {
-    fn default() -> Self {
+impl<C, E> Effects<C, E> {
+    pub(crate) fn none() -> Self {
         Self {
             wake: SmallVec::new(),
             close: SmallVec::new(),
             open: SmallVec::new(),
+            check: SmallVec::new(),
+            forget: SmallVec::new(),
         }
     }
 }
 
-/// Where in line a caller goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Entry {
-    /// At the tail, as everybody.
-    Back,
-    /// At the head: it had its turn and was given a dead connection.
-    Front,
-}
-
-/// What a caller gets on entering.
+/// What a caller gets that would wait.
 #[derive(Debug)]
 pub(crate) enum Entered<C> {
     Granted(Grant<C>),
@@ -47,9 +45,19 @@ pub(crate) enum Entered<C> {
     Closed,
 }
 
-/// Why a waiter whose deadline has passed leaves without a connection.
+/// What a caller gets that does not wait.
 #[derive(Debug)]
-pub(crate) enum Expired<E> {
-    Failed(Failure<E>),
+pub(crate) enum Tried<C> {
+    Granted(Grant<C>),
+    Empty,
+    Closed,
+}
+
+/// What a waiter gets whose deadline has passed.
+#[derive(Debug)]
+pub(crate) enum Expired<C, E> {
+    /// What it had been given already.
+    Settled(Outcome<C, E>),
+    /// Nothing; what it was up against.
     Late(Box<Timeout<E>>),
 }

@@ -37,6 +37,7 @@ async fn drop_after(how: How, connect: Gate, check: Gate, stale: bool, polls: us
         .max_leases(2)
         .wait_timeout(Duration::from_secs(2))
         .connect_timeout(Duration::from_millis(50))
+        .check_timeout(Duration::from_millis(50))
         .connect_backoff(Duration::from_millis(1), Duration::from_millis(2))
         .check_idle_after(if stale {
             Duration::ZERO
@@ -172,8 +173,8 @@ async fn a_waiter_that_leaves_from_the_middle_disturbs_nobody() {
     drop(assert_ready_ok!(waiters[1].poll()));
 }
 
-#[tokio::test]
-async fn a_connection_whose_check_was_cut_short_is_closed() {
+#[test]
+fn a_connection_whose_check_was_cut_short_is_closed() {
     let backend = Backend::new(Gate::Ok);
     let pool = backend
         .pool()
@@ -181,14 +182,23 @@ async fn a_connection_whose_check_was_cut_short_is_closed() {
         .check_idle_after(Duration::ZERO)
         .build()
         .unwrap();
-    let first = pool.get().await.unwrap().number;
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let first = runtime();
+    let number = first.block_on(async { pool.get().await.unwrap().number });
     *backend.check.lock() = Gate::Never;
-    let mut caller = task::spawn(pool.get());
-    assert_pending!(caller.poll());
+    first.block_on(async {
+        let impatient = tokio::time::timeout(Duration::from_millis(5), pool.get());
+        assert!(impatient.await.is_err());
+    });
     assert_eq!(backend.checks(), 1);
-    drop(caller);
+    drop(first);
     assert_eq!((backend.live(), pool.status().size), (0, 0));
-    assert_ne!(pool.get().await.unwrap().number, first);
+    assert_ne!(runtime().block_on(pool.get()).unwrap().number, number);
 }
 
 /// Nobody has used it in the meantime, so it has still to be checked.

@@ -116,6 +116,25 @@ async fn a_failure_fails_only_the_first_while_other_attempts_go_on() {
 }
 
 #[tokio::test]
+async fn a_failed_attempt_for_leases_is_not_told_to_exclusive_callers() {
+    let backend = Backend::new(Gate::HeldError);
+    let pool = backend.pool().max_connecting(2).build().unwrap();
+    let mut lease = task::spawn(pool.lease());
+    assert_pending!(lease.poll());
+    until("one attempt", || backend.attempts() == 1).await;
+    *backend.connect.lock() = Gate::Never;
+    let mut alone: Vec<_> = (0..10).map(|_| task::spawn(pool.get())).collect();
+    for alone in &mut alone {
+        assert_pending!(alone.poll());
+    }
+    until("two attempts", || backend.attempts() == 2).await;
+    backend.let_one_in();
+    until("the failure is told", || lease.is_woken()).await;
+    assert_ready_err!(lease.poll());
+    assert!(alone.iter().all(|alone| !alone.is_woken()));
+}
+
+#[tokio::test]
 async fn a_failure_does_not_disturb_those_who_wait_for_a_return() {
     let backend = Backend::new(Gate::Ok);
     let pool = backend.pool().max_size(2).build().unwrap();
@@ -217,10 +236,23 @@ async fn a_manager_that_panics_loses_no_place() {
         .unwrap();
     let error = pool.get().await.unwrap_err();
     assert!(matches!(&error, AcquireError::Connect(cause)
-        if matches!(**cause, ConnectError::Aborted)));
+        if matches!(**cause, ConnectError::Panicked)));
     *backend.connect.lock() = Gate::Ok;
     drop(pool.get().await.unwrap());
     assert_eq!(pool.status().size, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_panic_the_next_attempt_follows_though_nobody_returns_anything() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend.pool().max_size(2).build().unwrap();
+    let _held = pool.get().await.unwrap();
+    *backend.connect.lock() = Gate::Panic;
+    let mut waiter = task::spawn(pool.get());
+    assert_pending!(waiter.poll());
+    until("the panic", || backend.attempts() == 2).await;
+    *backend.connect.lock() = Gate::Ok;
+    assert_eq!(waiter.await.unwrap().number, 1);
 }
 
 #[tokio::test]
@@ -247,6 +279,7 @@ async fn dead_idle_connections_cost_one_check_each_and_the_caller_gets_a_live_on
     *backend.check.lock() = Gate::Error;
     assert_eq!(pool.lease().await.unwrap().number, 8);
     assert_eq!((backend.checks(), backend.attempts()), (8, 9));
+    assert_eq!(backend.live(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,11 +310,59 @@ async fn a_lease_on_a_long_idle_connection_shares_it_after_the_check() {
     let mut second = task::spawn(pool.lease());
     assert_pending!(first.poll());
     assert_pending!(second.poll());
+    until("the check", || backend.checks() == 1).await;
+    assert_eq!((pool.status().checking, pool.status().in_use), (1, 0));
     backend.let_one_in();
+    until("both are served", || first.is_woken() && second.is_woken()).await;
     let _first = assert_ready_ok!(first.poll());
-    assert!(second.is_woken());
     let _second = assert_ready_ok!(second.poll());
     assert_eq!((backend.checks(), pool.status().in_use), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_up_does_not_cancel_the_check() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend.pool().max_size(1).build().unwrap();
+    drop(pool.get().await.unwrap());
+    tokio::time::advance(Duration::from_secs(31)).await;
+    *backend.check.lock() = Gate::Held;
+    for _ in 0..5 {
+        let soon = tokio::time::Instant::now().into_std() + Duration::from_millis(10);
+        assert!(pool.get_until(soon).await.is_err());
+    }
+    backend.let_one_in();
+    until("the check ends", || pool.status().idle == 1).await;
+    assert_eq!(
+        pool.get().await.unwrap().number,
+        0,
+        "short deadlines cost no connection"
+    );
+    assert_eq!((backend.checks(), backend.attempts()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_check_hangs_is_closed_and_another_is_opened() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend.pool().max_size(1).build().unwrap();
+    drop(pool.get().await.unwrap());
+    tokio::time::advance(Duration::from_secs(31)).await;
+    *backend.check.lock() = Gate::Never;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(pool.get().await.unwrap().number, 1);
+    assert_eq!(begun.elapsed().as_secs(), 1, "the check_timeout");
+    assert_eq!(backend.peak(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn try_get_has_a_long_idle_connection_checked_for_the_next_call() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend.pool().build().unwrap();
+    drop(pool.get().await.unwrap());
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(pool.try_get().unwrap_err(), TryAcquireError::Empty);
+    until("the check", || pool.status().idle == 1).await;
+    assert_eq!(backend.checks(), 1);
+    assert_eq!(pool.try_get().unwrap().number, 0);
 }
 
 #[tokio::test]

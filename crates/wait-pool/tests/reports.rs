@@ -83,18 +83,32 @@ async fn a_timeout_names_the_last_connect_error_as_its_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_hangs_ends_at_the_deadline_and_says_so() {
+async fn a_timeout_says_what_the_caller_was_waiting_for() {
     let backend = Backend::new(Gate::Ok);
-    let pool = backend.pool().build().unwrap();
-    drop(pool.get().await.unwrap());
+    let day = Duration::from_secs(24 * 60 * 60);
+    let pool = backend
+        .pool()
+        .max_size(1)
+        .check_timeout(day)
+        .connect_timeout(day)
+        .build()
+        .unwrap();
+    let held = pool.get().await.unwrap();
+    assert_eq!(timed_out(&pool).await.phase, Phase::Queued);
+    drop(held);
     tokio::time::advance(Duration::from_secs(31)).await;
-    *backend.check.lock() = Gate::Never;
+    *backend.check.lock() = Gate::HeldError;
+    *backend.connect.lock() = Gate::Never;
     let timeout = timed_out(&pool).await;
     assert_eq!(
         (timeout.phase, timeout.waited.as_secs()),
         (Phase::Checking, 5)
     );
-    assert_eq!((backend.live(), pool.status().size), (0, 0));
+    assert_eq!(timeout.status.checking, 1);
+    assert!(timeout.longest_held.is_none());
+    backend.let_one_in();
+    common::until("the check fails", || pool.status().size == 0).await;
+    assert_eq!(timed_out(&pool).await.phase, Phase::Connecting);
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,7 +176,7 @@ async fn status_is_exact_at_every_step() {
     let pool = backend.pool().max_size(2).max_leases(2).build().unwrap();
     let figures = || {
         let status = pool.status();
-        let known = status.idle + status.in_use + status.opening;
+        let known = status.idle + status.in_use + status.opening + status.checking;
         assert_eq!(status.size, known);
         (
             status.idle,
@@ -210,7 +224,13 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     };
     type Builder = wait_pool::Builder<common::Connector>;
     type Set = fn(Builder) -> Builder;
-    let cases: [(&str, Set); 7] = [
+    let cases: [(&str, Set); 9] = [
+        ("check_timeout", |builder| {
+            builder.check_timeout(Duration::ZERO)
+        }),
+        ("connect_backoff", |builder| {
+            builder.connect_backoff(Duration::MAX, Duration::MAX)
+        }),
         ("max_size", |builder| builder.max_size(0)),
         ("max_leases", |builder| builder.max_leases(0)),
         ("max_connecting", |builder| builder.max_connecting(0)),
@@ -221,7 +241,7 @@ fn settings_that_make_no_sense_are_refused_by_name() {
             builder.connect_timeout(Duration::ZERO)
         }),
         ("connect_backoff", |builder| {
-            builder.connect_backoff(Duration::ZERO, Duration::MAX)
+            builder.connect_backoff(Duration::ZERO, Duration::from_secs(1))
         }),
         ("connect_backoff", |builder| {
             builder.connect_backoff(Duration::from_secs(2), Duration::from_secs(1))

@@ -23,7 +23,7 @@ const CRATES: &[(&str, &[Layer])] = &[
             },
             Layer {
                 name: "shell",
-                modules: &["connect", "keeper", "shared"],
+                modules: &["check", "connect", "keeper", "shared"],
             },
             Layer {
                 name: "face",

@@ -1,0 +1,96 @@
+//! Who is served next, and what is done for those who wait: checks, connects, setting aside.
+
+use std::time::Instant;
+
+use super::State;
+use crate::line::{Failure, Kind};
+use crate::slots::Grant;
+use crate::transition::Effects;
+
+impl<C, E> State<C, E> {
+    /// Hands out what there is, in the order of the tickets, and opens what is missing.
+    pub(super) fn serve(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+        loop {
+            self.set_aside();
+            let Some((kind, grant)) = self.next_grant(now) else {
+                break;
+            };
+            match self.line.first() {
+                Some(first) if first != kind => self.passed += 1,
+                _ => self.passed = 0,
+            }
+            fx.wake.push(self.line.grant(kind, grant));
+        }
+        self.make_room(now, fx);
+    }
+
+    fn next_grant(&mut self, now: Instant) -> Option<(Kind, Grant<C>)> {
+        let first = self.line.first()?;
+        let at = self.line.head_location(first)?;
+        if let Some(grant) = self.grant(first, at, now) {
+            return Some((first, grant));
+        }
+        // The first cannot be served. If it waits for a connection of its own, leases behind it
+        // may still use the room on shared ones.
+        let at = self.line.head_location(Kind::Lease)?;
+        let grant = self.slots.join(at, now)?;
+        Some((Kind::Lease, grant))
+    }
+
+    /// Has long-idle connections checked and new ones opened for those who wait.
+    pub(super) fn make_room(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+        let leases = self.line.len(Kind::Lease).div_ceil(self.max_leases);
+        let wanted = self.line.len(Kind::Exclusive) + leases;
+        self.check_idle(wanted, now, fx);
+        let wanted = wanted.saturating_sub(self.checking);
+        while self.size() < self.max_size
+            && let Some(delay) = self.opening.begin(wanted, now)
+        {
+            fx.open.push(delay);
+        }
+        self.set_aside();
+    }
+
+    pub(super) fn check_idle(&mut self, wanted: usize, now: Instant, fx: &mut Effects<C, E>) {
+        while self.checking < wanted
+            && let Some(doubtful) = self.slots.begin_check(now)
+        {
+            self.checking += 1;
+            fx.check.push(doubtful);
+        }
+    }
+
+    /// Sees to it that leases do not keep the first in line waiting for ever.
+    pub(super) fn set_aside(&mut self) {
+        if self.line.first() != Some(Kind::Exclusive) {
+            self.passed = 0;
+            self.slots.stop_draining();
+            return;
+        }
+        let nothing_comes = self.size() == self.max_size || self.opening.is_saturated();
+        let others = self.slots.draining() + usize::from(!nothing_comes);
+        if self.passed >= others.saturating_mul(self.max_leases) {
+            self.slots.drain_one();
+        }
+    }
+
+    /// Tells those whom a failed attempt would have served, or everybody if no other is under way.
+    pub(super) fn tell(&mut self, failure: &Failure<E>, fx: &mut Effects<C, E>) {
+        let Some(first) = self.line.first() else {
+            return;
+        };
+        let share = match first {
+            Kind::Exclusive => 1,
+            Kind::Lease => self.max_leases,
+        };
+        let concerned = match self.opening.under_way() {
+            0 => [Kind::Exclusive, Kind::Lease].map(|kind| (kind, usize::MAX)),
+            _ => [(first, share), (first, 0)],
+        };
+        for (kind, count) in concerned {
+            for _ in 0..count.min(self.line.len(kind)) {
+                fx.wake.extend(self.line.fail(kind, failure.clone()));
+            }
+        }
+    }
+}

@@ -17,7 +17,10 @@ pub(crate) fn attempt<M: Manager>(
     pool: &Arc<Shared<M>>,
     delay: Duration,
 ) -> impl Future<Output = ()> + Send + use<M> {
-    let place = Place(Arc::downgrade(pool));
+    let mut place = Place {
+        pool: Arc::downgrade(pool),
+        connecting: false,
+    };
     let manager = Arc::clone(&pool.manager);
     let timeout = pool.config.connect_timeout;
     async move {
@@ -25,6 +28,7 @@ pub(crate) fn attempt<M: Manager>(
             tokio::time::sleep(delay).await;
         }
         if place.is_wanted() {
+            place.connecting = true;
             let outcome = match tokio::time::timeout(timeout, manager.connect()).await {
                 Ok(connected) => connected.map_err(ConnectError::Failed),
                 Err(_) => Err(ConnectError::TimedOut(timeout)),
@@ -36,15 +40,18 @@ pub(crate) fn attempt<M: Manager>(
 
 /// The right to open one connection. Dropped without an outcome, it reports that.
 #[must_use]
-struct Place<M: Manager>(Weak<Shared<M>>);
+struct Place<M: Manager> {
+    pool: Weak<Shared<M>>,
+    connecting: bool,
+}
 
 impl<M: Manager> Place<M> {
     fn is_wanted(&self) -> bool {
-        self.0.upgrade().is_some_and(|pool| !pool.is_closed())
+        self.pool.upgrade().is_some_and(|pool| !pool.is_closed())
     }
 
     fn settle(mut self, outcome: Result<M::Connection, ConnectError<M::Error>>) {
-        let pool = std::mem::take(&mut self.0);
+        let pool = std::mem::take(&mut self.pool);
         let Some(pool) = pool.upgrade() else { return };
         match outcome {
             Ok(connection) => pool.connected(connection),
@@ -55,8 +62,10 @@ impl<M: Manager> Place<M> {
 
 impl<M: Manager> Drop for Place<M> {
     fn drop(&mut self) {
-        let Some(pool) = self.0.upgrade() else { return };
-        if std::thread::panicking() {
+        let Some(pool) = self.pool.upgrade() else {
+            return;
+        };
+        if self.connecting && std::thread::panicking() {
             pool.connect_failed(ConnectError::Panicked);
         } else {
             pool.attempt_lost();

@@ -112,7 +112,8 @@ impl<M: Manager> Pool<M> {
     }
 
     /// [`get`](Self::get) with a deadline for this call, where it comes before the end of
-    /// `wait_timeout`. One that has passed already still takes what is free.
+    /// `wait_timeout`. One that has passed already still takes what
+    /// is free at that moment.
     ///
     /// # Errors
     ///
@@ -130,7 +131,8 @@ impl<M: Manager> Pool<M> {
     }
 
     /// [`lease`](Self::lease) with a deadline for this call, where it comes before the end of
-    /// `wait_timeout`. One that has passed already still takes what is free.
+    /// `wait_timeout`. One that has passed already still takes what
+    /// is free at that moment.
     ///
     /// # Errors
     ///

@@ -445,9 +445,9 @@ async fn refreshes_are_rate_limited() {
         });
     }
     crowd.join_all().await;
-    // Each asks all three nodes, since none tells of all slots.
-    let refreshes = (asked() - before).div_ceil(3);
-    assert!((1..=7).contains(&refreshes), "{refreshes} in 3 s");
+    // The first one asks all three nodes, since none tells of all slots any more.
+    let told = asked() - before;
+    assert!((3..=10).contains(&told), "asked {told} times in 3 s");
 }
 
 /// G10: one connection a node, pipelines over all nodes in any order: nobody waits for ever.

@@ -160,7 +160,9 @@ impl<M: Manager> Shared<M> {
     ) -> R {
         let mut fx = Effects::none();
         let result = step(&mut self.state.lock(), now(), &mut fx);
-        self.carry_out(fx);
+        if !fx.is_none() {
+            self.carry_out(fx);
+        }
         result
     }
 

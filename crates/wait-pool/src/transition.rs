@@ -35,6 +35,15 @@ impl<C, E> Effects<C, E> {
             forget: SmallVec::new(),
         }
     }
+
+    /// Whether nothing is left to do, as after most transitions.
+    pub(crate) fn is_none(&self) -> bool {
+        self.wake.is_empty()
+            && self.close.is_empty()
+            && self.open.is_empty()
+            && self.check.is_empty()
+            && self.forget.is_empty()
+    }
 }
 
 /// What a caller gets that would wait.

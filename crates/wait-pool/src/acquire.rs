@@ -20,7 +20,7 @@ use crate::line::{Failure, Kind, Outcome, WaiterId};
 use crate::manager::Manager;
 use crate::shared::{Shared, now};
 use crate::slots::Grant;
-use crate::transition::{Entered, Expired, Tried};
+use crate::transition::{Entered, Tried};
 
 /// Waits for a connection until the pool's wait timeout, or the `deadline` where that comes first.
 pub(crate) async fn checkout<M: Manager>(
@@ -48,7 +48,7 @@ pin_project! {
         kind: Kind,
         at: &'static Location<'static>,
         deadline: Option<Instant>,
-        waiting: Option<Waiting>,
+        waiting: Option<WaiterId>,
         #[pin]
         timer: Option<Sleep>,
     }
@@ -56,17 +56,11 @@ pin_project! {
     impl<M: Manager> PinnedDrop for Acquire<'_, M> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(waiting) = this.waiting.take() {
-                this.pool.leave(waiting.id);
+            if let Some(id) = this.waiting.take() {
+                this.pool.leave(id);
             }
         }
     }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    id: WaiterId,
-    since: Instant,
 }
 
 impl<M: Manager> Acquire<'_, M> {
@@ -85,14 +79,19 @@ impl<M: Manager> Acquire<'_, M> {
         if !this.pool.enter_runtime() {
             return Err(AcquireError::NoRuntime);
         }
-        let id = match this.pool.enter(*this.kind, this.at, waker.clone()) {
+        let deadline = earlier(*this.deadline, this.pool.config.wait_timeout);
+        match this
+            .pool
+            .enter(*this.kind, this.at, waker.clone(), deadline)
+        {
             Entered::Granted(grant) => return Ok(Some(grant)),
             Entered::Closed => return Err(AcquireError::Closed),
-            Entered::Queued(id) => id,
-        };
-        let since = now();
-        *this.waiting = Some(Waiting { id, since });
-        let deadline = earlier(*this.deadline, this.pool.config.wait_timeout, since);
+            Entered::Full(status) => {
+                let pool = Arc::clone(&this.pool.config.name);
+                return Err(AcquireError::QueueFull { pool, status });
+            }
+            Entered::Queued(id) => *this.waiting = Some(id),
+        }
         let timer = deadline.map(|deadline| tokio::time::sleep_until(deadline.into()));
         self.project().timer.set(timer);
         Ok(None)
@@ -113,7 +112,7 @@ impl<M: Manager> Future for Acquire<'_, M> {
                 }
                 None => None,
             },
-            Some(Waiting { id, .. }) => self.pool.poll(id, cx.waker().clone()),
+            Some(id) => self.pool.poll(id, cx.waker().clone()),
         };
         let this = self.project();
         if let Some(outcome) = settled {
@@ -124,13 +123,9 @@ impl<M: Manager> Future for Acquire<'_, M> {
         match this.timer.as_pin_mut().map(|timer| timer.poll(cx)) {
             None | Some(Poll::Pending) => Poll::Pending,
             Some(Poll::Ready(())) => {
-                let Waiting { id, since } = this.waiting.take().expect("it waits");
-                let waited = now().saturating_duration_since(since);
+                let id = this.waiting.take().expect("it waits");
                 budget.made_progress();
-                Poll::Ready(match this.pool.expire(id, waited) {
-                    Expired::Settled(outcome) => taken(outcome),
-                    Expired::Late(report) => Err(AcquireError::Timeout(report)),
-                })
+                Poll::Ready(taken(this.pool.expire(id)))
             }
         }
     }
@@ -142,17 +137,14 @@ fn taken<C, E>(outcome: Outcome<C, E>) -> Result<Grant<C>, AcquireError<E>> {
         Outcome::Granted(grant) => Ok(grant),
         Outcome::Failed(Failure::Closed) => Err(AcquireError::Closed),
         Outcome::Failed(Failure::Connect(error)) => Err(AcquireError::Connect(error)),
+        Outcome::Late(report) => Err(AcquireError::Timeout(report)),
         Outcome::Waiting(_) => unreachable!("who waits is not settled"),
     }
 }
 
 /// The end of the wait; a timeout beyond the end of the clock is none.
-fn earlier(
-    deadline: Option<Instant>,
-    timeout: Option<Duration>,
-    since: Instant,
-) -> Option<Instant> {
-    let timeout = timeout.and_then(|timeout| since.checked_add(timeout));
+fn earlier(deadline: Option<Instant>, timeout: Option<Duration>) -> Option<Instant> {
+    let timeout = timeout.and_then(|timeout| now().checked_add(timeout));
     match (deadline, timeout) {
         (Some(deadline), Some(timeout)) => Some(deadline.min(timeout)),
         (deadline, timeout) => deadline.or(timeout),

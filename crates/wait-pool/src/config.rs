@@ -13,6 +13,7 @@ pub(crate) struct Config {
     pub(crate) name: Arc<str>,
     pub(crate) max_size: usize,
     pub(crate) max_leases: usize,
+    pub(crate) max_waiters: usize,
     pub(crate) wait_timeout: Option<Duration>,
     pub(crate) connect_timeout: Duration,
     pub(crate) max_connecting: usize,
@@ -35,6 +36,12 @@ impl Config {
         }
         if self.max_connecting == 0 {
             return refuse("max_connecting", "nothing would ever be opened; at least 1");
+        }
+        if self.max_waiters == 0 {
+            return refuse(
+                "max_waiters",
+                "nobody could wait for a connection to be opened",
+            );
         }
         if self.wait_timeout == Some(Duration::ZERO) {
             return refuse("wait_timeout", "no caller could wait; use try_get for that");
@@ -102,6 +109,7 @@ impl<M: Manager> Builder<M> {
                 name: Arc::from("default"),
                 max_size: 16,
                 max_leases: 64,
+                max_waiters: usize::MAX,
                 wait_timeout: Some(Duration::from_secs(5)),
                 connect_timeout: Duration::from_secs(5),
                 max_connecting: 2,
@@ -127,6 +135,14 @@ impl<M: Manager> Builder<M> {
     /// How many [leases](Pool::lease) may share a connection. Default 64.
     pub fn max_leases(mut self, per_connection: usize) -> Self {
         self.config.max_leases = per_connection;
+        self
+    }
+
+    /// How many callers may wait. One more gets [`AcquireError::QueueFull`](crate::AcquireError) at
+    /// once. Those wait, too, for whom a connection is being opened. Default: no bound but the
+    /// wait timeout.
+    pub fn max_waiters(mut self, callers: usize) -> Self {
+        self.config.max_waiters = callers;
         self
     }
 

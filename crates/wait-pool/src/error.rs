@@ -19,6 +19,13 @@ pub enum AcquireError<E> {
     /// No connection is open and the attempt to open one failed. Told at once, not at the
     /// deadline.
     Connect(Arc<ConnectError<E>>),
+    /// As many callers wait as `max_waiters` allows.
+    QueueFull {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// The pool's figures at that moment.
+        status: Status,
+    },
     /// The pool has been closed.
     Closed,
     /// The future was polled outside of a tokio runtime, so nothing could be opened or timed.
@@ -106,6 +113,13 @@ impl<E: fmt::Display> fmt::Display for AcquireError<E> {
         match self {
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Connect(error) => write!(f, "could not connect: {error}"),
+            Self::QueueFull { pool, status } => {
+                let (waiting, in_use) = (status.waiting, status.in_use);
+                write!(
+                    f,
+                    "pool {pool}: {waiting} callers wait already, for {in_use} connections in use"
+                )
+            }
             Self::Closed => f.write_str("the pool is closed"),
             Self::NoRuntime => f.write_str("the pool was used outside of a tokio runtime"),
         }
@@ -117,7 +131,7 @@ impl<E: Error + 'static> Error for AcquireError<E> {
         match self {
             Self::Timeout(timeout) => timeout.source(),
             Self::Connect(error) => Some(error.as_ref()),
-            Self::Closed | Self::NoRuntime => None,
+            Self::QueueFull { .. } | Self::Closed | Self::NoRuntime => None,
         }
     }
 }

@@ -6,8 +6,9 @@
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
-use crate::error::ConnectError;
+use crate::error::{ConnectError, Timeout};
 use crate::queue::{Id, Queue};
 use crate::slots::Grant;
 
@@ -38,6 +39,8 @@ pub(crate) struct Line<C, E> {
 struct Waiter<C, E> {
     ticket: u64,
     at: &'static Location<'static>,
+    since: Instant,
+    deadline: Option<Instant>,
     outcome: Outcome<C, E>,
 }
 
@@ -48,6 +51,8 @@ pub(crate) enum Outcome<C, E> {
     Waiting(Waker),
     Granted(Grant<C>),
     Failed(Failure<E>),
+    /// Its deadline had passed when its turn came.
+    Late(Box<Timeout<E>>),
 }
 
 /// Why a waiter leaves the line without a connection.
@@ -107,12 +112,16 @@ impl<C, E> Line<C, E> {
         kind: Kind,
         at: &'static Location<'static>,
         waker: Waker,
+        since: Instant,
+        deadline: Option<Instant>,
     ) -> WaiterId {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let waiter = Waiter {
             ticket,
             at,
+            since,
+            deadline,
             outcome: Outcome::Waiting(waker),
         };
         let id = self.queue_mut(kind).push_back(waiter);
@@ -130,6 +139,23 @@ impl<C, E> Line<C, E> {
         self.settle_first(kind, Outcome::Failed(failure))
     }
 
+    /// Since when the first waiter of a kind has waited, if its deadline has passed.
+    pub(crate) fn first_is_late(&self, kind: Kind, now: Instant) -> Option<Instant> {
+        let (_, waiter) = self.queue(kind).front()?;
+        let deadline = waiter.deadline?;
+        (deadline < now).then_some(waiter.since)
+    }
+
+    /// Tells the first waiter of a kind that its turn came too late.
+    pub(crate) fn pass_over(&mut self, kind: Kind, report: Box<Timeout<E>>) -> Option<Waker> {
+        self.settle_first(kind, Outcome::Late(report))
+    }
+
+    /// Since when a waiter waits.
+    pub(crate) fn since(&self, id: WaiterId) -> Instant {
+        self.queue(id.kind).get(id.id).since
+    }
+
     /// What became of a waiter, which is gone from the line then. `None` while it waits; then
     /// `waker` has changed places with the one from before.
     pub(crate) fn poll(&mut self, id: WaiterId, waker: &mut Waker) -> Option<Outcome<C, E>> {
@@ -138,7 +164,7 @@ impl<C, E> Line<C, E> {
                 std::mem::swap(current, waker);
                 None
             }
-            Outcome::Granted(_) | Outcome::Failed(_) => Some(self.remove(id)),
+            Outcome::Granted(_) | Outcome::Failed(_) | Outcome::Late(_) => Some(self.remove(id)),
         }
     }
 
@@ -159,7 +185,7 @@ impl<C, E> Line<C, E> {
         let (id, _) = queue.front()?;
         match &mut queue.get_mut(id).outcome {
             Outcome::Waiting(waker) => Some(std::mem::replace(waker, Waker::noop().clone())),
-            Outcome::Granted(_) | Outcome::Failed(_) => None,
+            Outcome::Granted(_) | Outcome::Failed(_) | Outcome::Late(_) => None,
         }
     }
 
@@ -188,7 +214,7 @@ impl<C, E> Line<C, E> {
         let (id, _) = queue.front()?;
         match std::mem::replace(&mut queue.detach(id).outcome, outcome) {
             Outcome::Waiting(waker) => Some(waker),
-            Outcome::Granted(_) | Outcome::Failed(_) => {
+            Outcome::Granted(_) | Outcome::Failed(_) | Outcome::Late(_) => {
                 unreachable!("a waiter with an outcome is not linked")
             }
         }

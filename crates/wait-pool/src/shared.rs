@@ -7,7 +7,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -21,7 +21,7 @@ use crate::manager::Manager;
 use crate::slots::{Doubtful, HoldId};
 use crate::state::State;
 use crate::status::Status;
-use crate::transition::{Effects, Entered, Expired, Tried};
+use crate::transition::{Effects, Entered, Tried};
 
 type Core<M> = State<<M as Manager>::Connection, <M as Manager>::Error>;
 type Todo<M> = Effects<<M as Manager>::Connection, <M as Manager>::Error>;
@@ -70,8 +70,10 @@ impl<M: Manager> Shared<M> {
         kind: Kind,
         at: &'static Location<'static>,
         waker: Waker,
+        deadline: Option<Instant>,
     ) -> Entered<M::Connection> {
-        self.transition(|state, now, fx| state.enter(kind, at, waker, now, fx))
+        let mut waker = Some(waker);
+        self.transition(|state, now, fx| state.enter(kind, at, &mut waker, deadline, now, fx))
     }
 
     pub(crate) fn poll(
@@ -87,16 +89,10 @@ impl<M: Manager> Shared<M> {
         drop(left);
     }
 
-    pub(crate) fn expire(
-        self: &Arc<Self>,
-        id: WaiterId,
-        waited: Duration,
-    ) -> Expired<M::Connection, M::Error> {
-        let pool = &self.config.name;
-        let (expired, left) =
-            self.transition(|state, now, fx| state.expire(id, pool, waited, now, fx));
+    pub(crate) fn expire(self: &Arc<Self>, id: WaiterId) -> Outcome<M::Connection, M::Error> {
+        let (outcome, left) = self.transition(|state, now, fx| state.expire(id, now, fx));
         drop(left);
-        expired
+        outcome
     }
 
     pub(crate) fn give_back(

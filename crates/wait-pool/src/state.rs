@@ -39,7 +39,7 @@ mod serve;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::config::Config;
@@ -48,10 +48,11 @@ use crate::line::{Failure, Kind, Line, Outcome, WaiterId};
 use crate::opening::Opening;
 use crate::slots::{Doubtful, Grant, HoldId, Slots};
 use crate::status::Status;
-use crate::transition::{Effects, Entered, Expired, Tried};
+use crate::transition::{Effects, Entered, Tried};
 
 #[derive(Debug)]
 pub(crate) struct State<C, E> {
+    pool: Arc<str>,
     slots: Slots<C>,
     line: Line<C, E>,
     opening: Opening<E>,
@@ -60,6 +61,7 @@ pub(crate) struct State<C, E> {
     closing: usize,
     max_size: usize,
     max_leases: usize,
+    max_waiters: usize,
     /// How many leases went by the exclusive caller that is first.
     passed: usize,
     /// An attempt was lost: whoever is polled next has another one begun.
@@ -79,6 +81,8 @@ impl<C, E> State<C, E> {
             closing: 0,
             max_size: config.max_size,
             max_leases: config.max_leases,
+            max_waiters: config.max_waiters,
+            pool: Arc::clone(&config.name),
             passed: 0,
             orphaned: false,
             closed: false,
@@ -106,20 +110,23 @@ impl<C, E> State<C, E> {
         Tried::Granted(grant)
     }
 
-    /// A caller asks for a connection and waits if none is free.
+    /// A caller asks for a connection and waits if none is free; only then is its waker taken.
     pub(crate) fn enter(
         &mut self,
         kind: Kind,
         at: &'static Location<'static>,
-        waker: Waker,
+        waker: &mut Option<Waker>,
+        deadline: Option<Instant>,
         now: Instant,
         fx: &mut Effects<C, E>,
     ) -> Entered<C> {
         match self.try_enter(kind, at, now) {
             Tried::Granted(grant) => Entered::Granted(grant),
             Tried::Closed => Entered::Closed,
+            Tried::Empty if self.line.total() >= self.max_waiters => Entered::Full(self.status()),
             Tried::Empty => {
-                let id = self.line.push(kind, at, waker);
+                let waker = waker.take().expect("a caller comes with a waker");
+                let id = self.line.push(kind, at, waker, now, deadline);
                 self.make_room(now, fx);
                 Entered::Queued(id)
             }
@@ -180,29 +187,16 @@ impl<C, E> State<C, E> {
     pub(crate) fn expire(
         &mut self,
         id: WaiterId,
-        pool: &Arc<str>,
-        waited: Duration,
         now: Instant,
         fx: &mut Effects<C, E>,
-    ) -> (Expired<C, E>, Option<Outcome<C, E>>) {
+    ) -> (Outcome<C, E>, Option<Outcome<C, E>>) {
         if self.line.is_settled(id) {
-            return (Expired::Settled(self.line.remove(id)), None);
+            return (self.line.remove(id), None);
         }
-        let report = Timeout {
-            pool: Arc::clone(pool),
-            phase: self.phase(),
-            waited,
-            ahead: self.line.ahead_of(id),
-            status: self.status(),
-            last_connect_error: self.opening.last_error().cloned(),
-            longest_held: self
-                .slots
-                .longest_held()
-                .map(|(since, at)| (now.saturating_duration_since(since), at)),
-        };
+        let report = self.report(self.line.since(id), self.line.ahead_of(id), now);
         let waiter = self.line.remove(id);
         self.serve(now, fx);
-        (Expired::Late(Box::new(report)), Some(waiter))
+        (Outcome::Late(report), Some(waiter))
     }
 
     /// A connection taken alone comes back.
@@ -335,6 +329,20 @@ impl<C, E> State<C, E> {
             holders: self.slots.holders(),
             waiting: self.line.total(),
         }
+    }
+
+    /// What a caller is told whose deadline has passed.
+    fn report(&self, since: Instant, ahead: usize, now: Instant) -> Box<Timeout<E>> {
+        let longest = self.slots.longest_held();
+        Box::new(Timeout {
+            pool: Arc::clone(&self.pool),
+            phase: self.phase(),
+            waited: now.saturating_duration_since(since),
+            ahead,
+            status: self.status(),
+            last_connect_error: self.opening.last_error().cloned(),
+            longest_held: longest.map(|(since, at)| (now.saturating_duration_since(since), at)),
+        })
     }
 
     fn phase(&self) -> Phase {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::error::{ConnectError, Timeout};
-use crate::line::{Outcome, WaiterId};
+use crate::error::ConnectError;
+use crate::line::WaiterId;
 use crate::slots::{Doubtful, Grant};
+use crate::status::Status;
 
 /// What is left to do after a transition, once the lock is released.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ impl<C, E> Effects<C, E> {
 pub(crate) enum Entered<C> {
     Granted(Grant<C>),
     Queued(WaiterId),
+    /// As many wait as may.
+    Full(Status),
     Closed,
 }
 
@@ -60,13 +63,4 @@ pub(crate) enum Tried<C> {
     Granted(Grant<C>),
     Empty,
     Closed,
-}
-
-/// What a waiter gets whose deadline has passed.
-#[derive(Debug)]
-pub(crate) enum Expired<C, E> {
-    /// What it had been given already.
-    Settled(Outcome<C, E>),
-    /// Nothing; what it was up against.
-    Late(Box<Timeout<E>>),
 }

@@ -302,3 +302,27 @@ async fn a_caller_in_a_hot_loop_lets_other_tasks_run() {
     assert!(ran.load(std::sync::atomic::Ordering::Relaxed));
     other.await.unwrap();
 }
+
+/// vitess#20308: under overload every connection went to somebody who no longer wanted it.
+#[tokio::test(start_paused = true)]
+async fn a_waiter_whose_deadline_has_passed_is_passed_over() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend
+        .pool()
+        .max_size(1)
+        .wait_timeout(std::time::Duration::from_secs(10))
+        .build();
+    let pool = pool.unwrap();
+    let held = pool.get().await.unwrap();
+    let mut late = task::spawn(pool.get());
+    assert_pending!(late.poll());
+    tokio::time::advance(std::time::Duration::from_secs(9)).await;
+    let mut in_time = task::spawn(pool.get());
+    assert_pending!(in_time.poll());
+    tokio::time::advance(std::time::Duration::from_secs(2)).await;
+    drop(held);
+    assert!(in_time.is_woken());
+    let error = tokio_test::assert_ready_err!(late.poll());
+    assert!(matches!(error, wait_pool::AcquireError::Timeout(_)));
+    drop(assert_ready_ok!(in_time.poll()));
+}

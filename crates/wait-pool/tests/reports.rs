@@ -169,6 +169,33 @@ async fn a_deadline_for_one_call_shortens_the_wait_and_never_lengthens_it() {
     assert!(pool.get_until(passed).await.is_ok(), "nothing to wait for");
 }
 
+#[tokio::test]
+async fn one_caller_more_than_may_wait_is_told_at_once() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend
+        .pool()
+        .name("tight")
+        .max_size(1)
+        .max_waiters(2)
+        .build()
+        .unwrap();
+    let held = pool.get().await.unwrap();
+    let (mut first, mut second) = (task::spawn(pool.get()), task::spawn(pool.lease()));
+    assert_pending!(first.poll());
+    assert_pending!(second.poll());
+    let error = pool.get().await.unwrap_err();
+    assert!(matches!(&error, AcquireError::QueueFull { status, .. } if status.waiting == 2));
+    assert!(
+        error.to_string().contains("tight: 2 callers wait"),
+        "{error}"
+    );
+    drop(second);
+    let mut third = task::spawn(pool.get());
+    assert_pending!(third.poll());
+    drop(held);
+    drop(assert_ready_ok!(first.poll()));
+}
+
 /// Each figure of `status`, at each step of a connection's life.
 #[tokio::test]
 async fn status_is_exact_at_every_step() {
@@ -224,7 +251,8 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     };
     type Builder = wait_pool::Builder<common::Connector>;
     type Set = fn(Builder) -> Builder;
-    let cases: [(&str, Set); 9] = [
+    let cases: [(&str, Set); 10] = [
+        ("max_waiters", |builder| builder.max_waiters(0)),
         ("check_timeout", |builder| {
             builder.check_timeout(Duration::ZERO)
         }),

@@ -11,6 +11,7 @@ impl<C, E> State<C, E> {
     /// Hands out what there is, in the order of the tickets, and opens what is missing.
     pub(super) fn serve(&mut self, now: Instant, fx: &mut Effects<C, E>) {
         loop {
+            self.pass_over_the_late(now, fx);
             self.set_aside();
             let Some((kind, grant)) = self.next_grant(now) else {
                 break;
@@ -22,6 +23,17 @@ impl<C, E> State<C, E> {
             fx.wake.push(self.line.grant(kind, grant));
         }
         self.make_room(now, fx);
+    }
+
+    /// Passes over waiters at the head whose deadline has passed: a connection would be wasted on
+    /// them while others still have time.
+    fn pass_over_the_late(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+        for kind in [Kind::Exclusive, Kind::Lease] {
+            while let Some(since) = self.line.first_is_late(kind, now) {
+                let report = self.report(since, 0, now);
+                fx.wake.extend(self.line.pass_over(kind, report));
+            }
+        }
     }
 
     fn next_grant(&mut self, now: Instant) -> Option<(Kind, Grant<C>)> {

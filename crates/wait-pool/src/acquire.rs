@@ -135,10 +135,18 @@ impl<M: Manager> Future for Acquire<'_, M> {
 fn taken<C, E>(outcome: Outcome<C, E>) -> Result<Grant<C>, AcquireError<E>> {
     match outcome {
         Outcome::Granted(grant) => Ok(grant),
-        Outcome::Failed(Failure::Closed) => Err(AcquireError::Closed),
-        Outcome::Failed(Failure::Connect(error)) => Err(AcquireError::Connect(error)),
+        Outcome::Failed(failure) => Err(failure.into()),
         Outcome::Late(report) => Err(AcquireError::Timeout(report)),
         Outcome::Waiting(_) => unreachable!("who waits is not settled"),
+    }
+}
+
+impl<E> From<Failure<E>> for AcquireError<E> {
+    fn from(failure: Failure<E>) -> Self {
+        match failure {
+            Failure::Closed => Self::Closed,
+            Failure::Connect(error) => Self::Connect(error),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::BuildError;
 use crate::manager::Manager;
 use crate::pool::Pool;
+use crate::slots::Lifetimes;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -20,9 +21,21 @@ pub(crate) struct Config {
     pub(crate) connect_backoff: (Duration, Duration),
     pub(crate) check_idle_after: Duration,
     pub(crate) check_timeout: Duration,
+    pub(crate) min_idle: usize,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
 }
 
 impl Config {
+    pub(crate) fn lifetimes(&self) -> Lifetimes {
+        Lifetimes {
+            check_idle_after: self.check_idle_after,
+            idle_timeout: self.idle_timeout,
+            max_lifetime: self.max_lifetime,
+            min_idle: self.min_idle,
+        }
+    }
+
     fn check(&self) -> Result<(), BuildError> {
         let refuse = |setting, reason| Err(BuildError { setting, reason });
         if self.max_size == 0 {
@@ -48,6 +61,18 @@ impl Config {
         }
         if self.connect_timeout.is_zero() {
             return refuse("connect_timeout", "no attempt could succeed");
+        }
+        if self.min_idle > self.max_size {
+            return refuse(
+                "min_idle",
+                "no more connections can be idle than there may be",
+            );
+        }
+        if self.idle_timeout == Some(Duration::ZERO) {
+            return refuse("idle_timeout", "no connection would ever be used again");
+        }
+        if self.max_lifetime == Some(Duration::ZERO) {
+            return refuse("max_lifetime", "no connection could ever be used");
         }
         if self.check_timeout.is_zero() {
             return refuse("check_timeout", "no check could succeed");
@@ -116,6 +141,9 @@ impl<M: Manager> Builder<M> {
                 connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
                 check_idle_after: Duration::from_secs(30),
                 check_timeout: Duration::from_secs(1),
+                min_idle: 0,
+                idle_timeout: Some(Duration::from_secs(10 * 60)),
+                max_lifetime: Some(Duration::from_secs(30 * 60)),
             },
         }
     }
@@ -179,6 +207,28 @@ impl<M: Manager> Builder<M> {
     /// [check](Manager::check). Default 30 s.
     pub fn check_idle_after(mut self, idle: Duration) -> Self {
         self.config.check_idle_after = idle;
+        self
+    }
+
+    /// How many connections are kept idle, ready for a crowd. They are opened with the first caller or
+    /// by [`warm_up`](Pool::warm_up), and replaced when they end. Default 0.
+    pub fn min_idle(mut self, connections: usize) -> Self {
+        self.config.min_idle = connections;
+        self
+    }
+
+    /// How long a connection may be idle before it is closed, where more than
+    /// [`min_idle`](Self::min_idle) are. Default 10 minutes; `None` keeps it.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.idle_timeout = timeout.into();
+        self
+    }
+
+    /// How long a connection may live, less up to a fifth of that by chance, so that those opened
+    /// together do not end together. One in use is closed when it comes back; one that is shared
+    /// takes no more leases. Default 30 minutes; `None` sets no limit.
+    pub fn max_lifetime(mut self, longest: impl Into<Option<Duration>>) -> Self {
+        self.config.max_lifetime = longest.into();
         self
     }
 

@@ -6,26 +6,27 @@
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use crate::error::ConnectError;
 use crate::manager::Manager;
 use crate::shared::Shared;
+use crate::transition::Opens;
 
-/// Waits for `delay`, then opens a connection and hands it to the pool.
+/// Waits as long as it has to, then opens a connection and hands it to the pool.
 pub(crate) fn attempt<M: Manager>(
     pool: &Arc<Shared<M>>,
-    delay: Duration,
+    Opens { after, generation }: Opens,
 ) -> impl Future<Output = ()> + Send + use<M> {
     let mut place = Place {
         pool: Arc::downgrade(pool),
         connecting: false,
+        generation,
     };
     let manager = Arc::clone(&pool.manager);
     let timeout = pool.config.connect_timeout;
     async move {
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+        if !after.is_zero() {
+            tokio::time::sleep(after).await;
         }
         if place.is_wanted() {
             place.connecting = true;
@@ -43,6 +44,7 @@ pub(crate) fn attempt<M: Manager>(
 struct Place<M: Manager> {
     pool: Weak<Shared<M>>,
     connecting: bool,
+    generation: u64,
 }
 
 impl<M: Manager> Place<M> {
@@ -54,7 +56,7 @@ impl<M: Manager> Place<M> {
         let pool = std::mem::take(&mut self.pool);
         let Some(pool) = pool.upgrade() else { return };
         match outcome {
-            Ok(connection) => pool.connected(connection),
+            Ok(connection) => pool.connected(connection, self.generation),
             Err(error) => pool.connect_failed(error),
         }
     }

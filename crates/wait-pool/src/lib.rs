@@ -20,6 +20,13 @@
 //! opened, one shared connection stops taking leases, so that it becomes free for it; leases go on
 //! around it on the other connections.
 //!
+//! # The life of a connection
+//!
+//! It is opened for those who wait, or to keep `min_idle` ready. The one used last is used first, so
+//! that a pool larger than its load lets the rest grow old. After `check_idle_after` of idleness it is
+//! checked before it is used; after `idle_timeout` it is closed, unless only `min_idle` are left; after
+//! `max_lifetime` it is replaced as soon as nobody holds it. [`Pool::clear`] ends a whole generation.
+//!
 //! # What is absent on purpose
 //!
 //! - A check on every checkout or return: only connections idle for longer than `check_idle_after`
@@ -34,6 +41,7 @@ mod config;
 mod connect;
 mod error;
 mod guard;
+mod keeper;
 mod line;
 mod manager;
 mod opening;

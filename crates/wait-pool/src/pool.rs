@@ -1,9 +1,11 @@
 //! The handle that users keep.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::mem::replace;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use crate::acquire::checkout;
@@ -177,6 +179,38 @@ impl<M: Manager> Pool<M> {
     /// The pool's figures at this moment, all from the same moment. Costs one lock.
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// Has [`min_idle`](Builder::min_idle) connections opened and waits until they are, at startup
+    /// for example. Without this, the first caller has them opened in the background.
+    ///
+    /// Cancel-safe: the connections are opened all the same.
+    ///
+    /// # Errors
+    ///
+    /// The first failure to connect; that the pool is closed, or that there is no runtime.
+    pub fn warm_up(&self) -> impl Future<Output = Result<(), AcquireError<M::Error>>> + Send + '_ {
+        let mut asked = false;
+        poll_fn(move |cx| {
+            if !self.shared.enter_runtime() {
+                return Poll::Ready(Err(AcquireError::NoRuntime));
+            }
+            match self
+                .shared
+                .warm_up(replace(&mut asked, true), cx.waker().clone())
+            {
+                None => Poll::Pending,
+                Some(warm) => Poll::Ready(warm.map_err(AcquireError::from)),
+            }
+        })
+    }
+
+    /// Has all connections replaced, as after a failover or a change of password: idle ones are
+    /// closed before this returns, those in use when they come back, those being opened when they
+    /// arrive, and shared ones take no more leases. Callers in line stay there. Costs one lock and
+    /// a look at every connection.
+    pub fn clear(&self) {
+        self.shared.clear();
     }
 
     /// Has every connection that is idle now [checked](Manager::check) before it is used again, as

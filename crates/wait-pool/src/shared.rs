@@ -16,7 +16,8 @@ use crate::check;
 use crate::config::Config;
 use crate::connect;
 use crate::error::ConnectError;
-use crate::line::{Kind, Outcome, WaiterId};
+use crate::keeper;
+use crate::line::{Failure, Kind, Outcome, WaiterId};
 use crate::manager::Manager;
 use crate::slots::{Doubtful, HoldId};
 use crate::state::State;
@@ -58,11 +59,18 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn try_enter(
-        &self,
+        self: &Arc<Self>,
         kind: Kind,
         at: &'static Location<'static>,
     ) -> Tried<M::Connection> {
-        self.state.lock().try_enter(kind, at, now())
+        let mut state = self.state.lock();
+        let tried = state.try_enter(kind, at, now());
+        let lacks_spare = state.lacks_spare();
+        drop(state);
+        if lacks_spare {
+            self.transition(|state, now, fx| state.make_room(now, fx));
+        }
+        tried
     }
 
     pub(crate) fn enter(
@@ -112,8 +120,8 @@ impl<M: Manager> Shared<M> {
         self.transition(|state, now, fx| state.detach(hold, now, fx));
     }
 
-    pub(crate) fn connected(self: &Arc<Self>, connection: M::Connection) {
-        self.transition(|state, now, fx| state.connected(connection, now, fx));
+    pub(crate) fn connected(self: &Arc<Self>, connection: M::Connection, generation: u64) {
+        self.transition(|state, now, fx| state.connected(connection, generation, now, fx));
     }
 
     pub(crate) fn connect_failed(self: &Arc<Self>, error: ConnectError<M::Error>) {
@@ -121,8 +129,7 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn attempt_lost(self: &Arc<Self>) {
-        let home = self.home.lock().take();
-        drop(home);
+        self.leave_home();
         self.transition(|state, _, fx| state.attempt_lost(fx));
     }
 
@@ -132,6 +139,28 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn look_at_idle(self: &Arc<Self>) {
         self.transition(|state, now, fx| state.look_at_idle(now, fx));
+    }
+
+    pub(crate) fn clear(self: &Arc<Self>) {
+        self.transition(|state, now, fx| state.clear(now, fx));
+    }
+
+    pub(crate) fn sweep(self: &Arc<Self>, at: Instant) -> Option<Instant> {
+        self.transition(|state, now, fx| state.sweep(at, now, fx))
+    }
+
+    pub(crate) fn keeper_lost(&self, at: Instant) {
+        self.leave_home();
+        self.state.lock().keeper_lost(at);
+    }
+
+    pub(crate) fn warm_up(
+        self: &Arc<Self>,
+        asked: bool,
+        waker: Waker,
+    ) -> Option<Result<(), Failure<M::Error>>> {
+        let mut waker = Some(waker);
+        self.transition(|state, now, fx| state.warm_up(asked, &mut waker, now, fx))
     }
 
     pub(crate) fn doubt_idle(&self) {
@@ -148,6 +177,12 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn status(&self) -> Status {
         self.state.lock().status()
+    }
+
+    /// A task could not be carried on: callers have to find another place to wait in.
+    fn leave_home(&self) {
+        let home = self.home.lock().take();
+        drop(home);
     }
 
     fn transition<R>(
@@ -175,6 +210,7 @@ impl<M: Manager> Shared<M> {
             .into_iter()
             .map(|doubtful| check::check(self, doubtful));
         let checks: Vec<_> = checks.collect();
+        let keeper = fx.keep.map(|at| keeper::keep(self, at));
         let closing = fx.close.into_iter().map(|connection| Closing {
             pool: self,
             connection: Some(connection),
@@ -190,6 +226,9 @@ impl<M: Manager> Shared<M> {
         }
         for check in checks {
             self.run(check);
+        }
+        if let Some(keeper) = keeper {
+            self.run(keeper);
         }
     }
 

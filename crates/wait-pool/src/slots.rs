@@ -60,16 +60,39 @@ pub(crate) struct Slots<C> {
     /// Oldest first.
     holds: Queue<Hold>,
     max_leases: usize,
-    check_idle_after: Duration,
+    lifetimes: Lifetimes,
     /// What has been idle since before then is to be checked, too.
     doubted: Option<Instant>,
+    /// Connections of earlier generations are closed as soon as nobody holds them.
+    generation: u64,
+    /// No idle connection has to be closed before then.
+    soonest: Option<Instant>,
+    rng: fastrand::Rng,
 }
 
 #[derive(Debug)]
-enum Slot<C> {
+struct Slot<C> {
+    state: Occupancy<C>,
+    /// When it is to be replaced.
+    expires: Option<Instant>,
+    generation: u64,
+}
+
+#[derive(Debug)]
+enum Occupancy<C> {
     Idle { connection: Arc<C>, since: Instant },
     Taken,
     Shared(Shared<C>),
+}
+
+/// How long connections live.
+#[derive(Debug)]
+pub(crate) struct Lifetimes {
+    pub(crate) check_idle_after: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    /// As many idle ones stay, however long they are idle.
+    pub(crate) min_idle: usize,
 }
 
 #[derive(Debug)]
@@ -80,7 +103,7 @@ struct Hold {
 }
 
 impl<C> Slots<C> {
-    pub(crate) const fn new(max_leases: usize, check_idle_after: Duration) -> Self {
+    pub(crate) fn new(max_leases: usize, lifetimes: Lifetimes, seed: u64) -> Self {
         Self {
             slots: Slab::new(),
             idle: Vec::new(),
@@ -89,8 +112,11 @@ impl<C> Slots<C> {
             shared: 0,
             holds: Queue::new(),
             max_leases,
-            check_idle_after,
+            lifetimes,
             doubted: None,
+            generation: 0,
+            soonest: None,
+            rng: fastrand::Rng::with_seed(seed),
         }
     }
 
@@ -117,10 +143,59 @@ impl<C> Slots<C> {
         self.holds.front().map(|(_, hold)| (hold.since, hold.at))
     }
 
+    /// The generation that connections opened from now on belong to.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When to [sweep](Self::sweep) next, if ever.
+    pub(crate) fn soonest(&self) -> Option<Instant> {
+        self.soonest
+    }
+
     /// Adds a freshly opened connection as an idle one.
     pub(crate) fn insert(&mut self, connection: Arc<C>, now: Instant) {
-        let slot = self.slots.insert(Slot::Taken);
+        let lifetime = self.lifetimes.max_lifetime;
+        // Those opened together are not to end together.
+        let jittered = lifetime.map(|longest| longest.mul_f64(1.0 - 0.2 * self.rng.f64()));
+        let slot = self.slots.insert(Slot {
+            state: Occupancy::Taken,
+            expires: jittered.and_then(|lifetime| now.checked_add(lifetime)),
+            generation: self.generation,
+        });
         self.make_idle(slot, connection, now);
+    }
+
+    /// Takes out the idle connections that have lived or been idle for long enough, oldest first.
+    pub(crate) fn sweep(&mut self, now: Instant) -> Vec<Arc<C>> {
+        let mut closed = Vec::new();
+        let mut spare = self.idle.len().saturating_sub(self.lifetimes.min_idle);
+        for slot in std::mem::take(&mut self.idle) {
+            let idle_out = spare > 0 && self.idles_out_at(slot).is_some_and(|at| at <= now);
+            if idle_out || self.is_spent(slot, now) {
+                spare = spare.saturating_sub(1);
+                let Occupancy::Idle { connection, .. } = self.slots.remove(slot).state else {
+                    unreachable!("{IDLE}")
+                };
+                closed.push(connection);
+            } else {
+                self.idle.push(slot);
+            }
+        }
+        let expiries = self
+            .idle
+            .iter()
+            .filter_map(|&slot| self.slots[slot].expires);
+        self.soonest = expiries.chain(self.next_idle_out()).min();
+        closed
+    }
+
+    /// Begins a new generation: idle connections are returned, to be dropped outside of the lock,
+    /// shared ones take no more leases, and all are closed with their last return.
+    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Arc<C>> {
+        self.generation += 1;
+        self.retire_shared();
+        self.clear_idle()
     }
 
     /// Gives an idle connection to one holder, unless all have been idle for long.
@@ -184,12 +259,12 @@ impl<C> Slots<C> {
 
     /// Removes all idle connections.
     pub(crate) fn clear_idle(&mut self) -> impl Iterator<Item = Arc<C>> {
-        std::mem::take(&mut self.idle).into_iter().map(|slot| {
-            let Slot::Idle { connection, .. } = self.slots.remove(slot) else {
-                unreachable!("{IDLE}")
-            };
-            connection
-        })
+        std::mem::take(&mut self.idle)
+            .into_iter()
+            .map(|slot| match self.slots.remove(slot).state {
+                Occupancy::Idle { connection, .. } => connection,
+                Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
+            })
     }
 
     fn hold(&mut self, slot: usize, at: &'static Location<'static>, since: Instant) -> HoldId {
@@ -203,18 +278,16 @@ impl<C> Slots<C> {
         now: Instant,
     ) -> Option<(usize, Arc<C>, Instant)> {
         let slot = *self.idle.last()?;
-        let Slot::Idle { since, .. } = self.slots[slot] else {
-            unreachable!("{IDLE}")
-        };
-        let is_stale = now.saturating_duration_since(since) > self.check_idle_after
+        let since = self.idle_since(slot);
+        let is_stale = now.saturating_duration_since(since) > self.lifetimes.check_idle_after
             || self.doubted.is_some_and(|doubted| since <= doubted);
         if !wanted(is_stale) {
             return None;
         }
         self.idle.pop();
-        match std::mem::replace(&mut self.slots[slot], Slot::Taken) {
-            Slot::Idle { connection, since } => Some((slot, connection, since)),
-            Slot::Taken | Slot::Shared(_) => unreachable!("{IDLE}"),
+        match std::mem::replace(&mut self.slots[slot].state, Occupancy::Taken) {
+            Occupancy::Idle { connection, since } => Some((slot, connection, since)),
+            Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
         }
     }
 
@@ -225,7 +298,7 @@ impl<C> Slots<C> {
         keep: bool,
         now: Instant,
     ) -> Option<Arc<C>> {
-        if keep {
+        if keep && !self.is_spent(slot, now) {
             self.make_idle(slot, connection, now);
             return None;
         }
@@ -234,8 +307,42 @@ impl<C> Slots<C> {
     }
 
     fn make_idle(&mut self, slot: usize, connection: Arc<C>, since: Instant) {
-        self.slots[slot] = Slot::Idle { connection, since };
+        let Slot { state, expires, .. } = &mut self.slots[slot];
+        *state = Occupancy::Idle { connection, since };
+        let expires = *expires;
         self.idle.push(slot);
+        let due = [self.soonest, expires, self.next_idle_out()];
+        self.soonest = due.into_iter().flatten().min();
+    }
+
+    /// Whether a connection has lived for long enough, or belongs to an earlier generation.
+    fn is_spent(&self, slot: usize, now: Instant) -> bool {
+        let Slot {
+            expires,
+            generation,
+            ..
+        } = self.slots[slot];
+        generation != self.generation || expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// When the connection that has been idle for longest is to be closed for that.
+    fn next_idle_out(&self) -> Option<Instant> {
+        match self.idle.first() {
+            Some(&oldest) if self.idle.len() > self.lifetimes.min_idle => self.idles_out_at(oldest),
+            _ => None,
+        }
+    }
+
+    fn idles_out_at(&self, slot: usize) -> Option<Instant> {
+        let timeout = self.lifetimes.idle_timeout?;
+        self.idle_since(slot).checked_add(timeout)
+    }
+
+    fn idle_since(&self, slot: usize) -> Instant {
+        match self.slots[slot].state {
+            Occupancy::Idle { since, .. } => since,
+            Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
+        }
     }
 }
 

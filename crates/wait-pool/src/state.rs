@@ -35,6 +35,7 @@
 //! and to everybody once no other attempt is under way.
 
 mod serve;
+mod upkeep;
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -62,6 +63,11 @@ pub(crate) struct State<C, E> {
     max_size: usize,
     max_leases: usize,
     max_waiters: usize,
+    min_idle: usize,
+    /// When the keeper wakes next, if there is one.
+    keeper: Option<Instant>,
+    /// Who waits for `min_idle` connections to be open.
+    warming: Vec<Waker>,
     /// How many leases went by the exclusive caller that is first.
     passed: usize,
     /// An attempt was lost: whoever is polled next has another one begun.
@@ -74,7 +80,7 @@ impl<C, E> State<C, E> {
         let (first, longest) = config.connect_backoff;
         let backoff = Backoff::new(first, longest, seed);
         Self {
-            slots: Slots::new(config.max_leases, config.check_idle_after),
+            slots: Slots::new(config.max_leases, config.lifetimes(), seed),
             line: Line::new(),
             opening: Opening::new(config.max_connecting, backoff),
             checking: 0,
@@ -82,6 +88,9 @@ impl<C, E> State<C, E> {
             max_size: config.max_size,
             max_leases: config.max_leases,
             max_waiters: config.max_waiters,
+            min_idle: config.min_idle,
+            keeper: None,
+            warming: Vec::new(),
             pool: Arc::clone(&config.name),
             passed: 0,
             orphaned: false,
@@ -108,6 +117,14 @@ impl<C, E> State<C, E> {
             self.set_aside();
         }
         Tried::Granted(grant)
+    }
+
+    /// Whether fewer connections are idle than there should be, and nothing is being done about it.
+    pub(crate) fn lacks_spare(&self) -> bool {
+        self.slots.idle() < self.min_idle
+            && self.opening.under_way() == 0
+            && self.size() < self.max_size
+            && !self.closed
     }
 
     /// A caller asks for a connection and waits if none is free; only then is its waker taken.
@@ -239,16 +256,23 @@ impl<C, E> State<C, E> {
         self.serve(now, fx);
     }
 
-    /// An attempt to connect has succeeded.
-    pub(crate) fn connected(&mut self, connection: C, now: Instant, fx: &mut Effects<C, E>) {
+    /// An attempt to connect has succeeded that was begun in a `generation`.
+    pub(crate) fn connected(
+        &mut self,
+        connection: C,
+        generation: u64,
+        now: Instant,
+        fx: &mut Effects<C, E>,
+    ) {
         fx.forget.extend(self.opening.succeeded());
+        fx.wake.extend(self.warming.drain(..));
         let connection = Arc::new(connection);
-        if self.closed {
+        if self.closed || generation != self.slots.generation() {
             self.retire(Some(connection), fx);
         } else {
             self.slots.insert(connection, now);
-            self.serve(now, fx);
         }
+        self.serve(now, fx);
     }
 
     /// An attempt to connect has failed.
@@ -259,8 +283,9 @@ impl<C, E> State<C, E> {
         fx: &mut Effects<C, E>,
     ) {
         let error = Arc::new(error);
-        fx.forget
-            .extend(self.opening.failed(Arc::clone(&error), now));
+        let before = self.opening.failed(Arc::clone(&error), now);
+        fx.forget.extend(before);
+        fx.wake.extend(self.warming.drain(..));
         if self.slots.len() == 0 {
             self.tell(&Failure::Connect(error), fx);
         }
@@ -290,28 +315,6 @@ impl<C, E> State<C, E> {
         let retired = self.slots.end_check(doubtful, good && !self.closed, now);
         self.retire(retired, fx);
         self.serve(now, fx);
-    }
-
-    /// Something happened that may have cost idle connections their peer.
-    pub(crate) fn doubt_idle(&mut self, now: Instant) {
-        self.slots.doubt_idle(now);
-    }
-
-    /// A caller that does not wait has found nothing; perhaps a check would help the next one.
-    pub(crate) fn look_at_idle(&mut self, now: Instant, fx: &mut Effects<C, E>) {
-        if self.checking == 0 {
-            self.check_idle(1, now, fx);
-        }
-    }
-
-    /// Ends the pool: nobody gets in, waiters are told, idle connections are closed.
-    pub(crate) fn close(&mut self, fx: &mut Effects<C, E>) {
-        self.closed = true;
-        while let Some(kind) = self.line.first() {
-            fx.wake.extend(self.line.fail(kind, Failure::Closed));
-        }
-        self.closing += self.slots.idle();
-        fx.close.extend(self.slots.clear_idle());
     }
 
     pub(crate) fn is_closed(&self) -> bool {

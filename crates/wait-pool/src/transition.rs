@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -18,10 +18,12 @@ pub(crate) struct Effects<C, E> {
     pub(crate) wake: SmallVec<[Waker; 4]>,
     /// Connections to drop. Each has its place until then.
     pub(crate) close: SmallVec<[Arc<C>; 1]>,
-    /// Places for connections to open, and how long to wait before.
-    pub(crate) open: SmallVec<[Duration; 2]>,
+    /// Places for connections to open.
+    pub(crate) open: SmallVec<[Opens; 2]>,
     /// Connections to check before they are used again.
     pub(crate) check: SmallVec<[Doubtful<C>; 1]>,
+    /// When a keeper has to come.
+    pub(crate) keep: Option<Instant>,
     /// Errors that nobody needs any more.
     pub(crate) forget: SmallVec<[Arc<ConnectError<E>>; 1]>,
 }
@@ -33,6 +35,7 @@ impl<C, E> Effects<C, E> {
             close: SmallVec::new(),
             open: SmallVec::new(),
             check: SmallVec::new(),
+            keep: None,
             forget: SmallVec::new(),
         }
     }
@@ -43,8 +46,18 @@ impl<C, E> Effects<C, E> {
             && self.close.is_empty()
             && self.open.is_empty()
             && self.check.is_empty()
+            && self.keep.is_none()
             && self.forget.is_empty()
     }
+}
+
+/// A connection to open, for which there is a place.
+#[derive(Debug)]
+pub(crate) struct Opens {
+    /// How long to wait before.
+    pub(crate) after: Duration,
+    /// The generation it will belong to.
+    pub(crate) generation: u64,
 }
 
 /// What a caller gets that would wait.

@@ -252,7 +252,7 @@ async fn after_a_panic_the_next_attempt_follows_though_nobody_returns_anything()
     assert_pending!(waiter.poll());
     until("the panic", || backend.attempts() == 2).await;
     *backend.connect.lock() = Gate::Ok;
-    assert_eq!(waiter.await.unwrap().number, 1);
+    assert_eq!(waiter.await.unwrap().number, 2);
 }
 
 #[tokio::test]

@@ -135,6 +135,7 @@ async fn without_a_wait_timeout_a_caller_waits_for_ever() {
         .pool()
         .max_size(1)
         .wait_timeout(None)
+        .max_lifetime(None)
         .build()
         .unwrap();
     let held = pool.get().await.unwrap();
@@ -251,7 +252,14 @@ fn settings_that_make_no_sense_are_refused_by_name() {
     };
     type Builder = wait_pool::Builder<common::Connector>;
     type Set = fn(Builder) -> Builder;
-    let cases: [(&str, Set); 10] = [
+    let cases: [(&str, Set); 13] = [
+        ("min_idle", |builder| builder.max_size(2).min_idle(3)),
+        ("idle_timeout", |builder| {
+            builder.idle_timeout(Duration::ZERO)
+        }),
+        ("max_lifetime", |builder| {
+            builder.max_lifetime(Duration::ZERO)
+        }),
         ("max_waiters", |builder| builder.max_waiters(0)),
         ("check_timeout", |builder| {
             builder.check_timeout(Duration::ZERO)

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Grant, HoldId, Slot, Slots};
+use super::{Grant, HoldId, Occupancy, Slot, Slots};
 
 #[derive(Debug)]
 pub(super) struct Shared<C> {
@@ -67,7 +67,7 @@ impl<C> Slots<C> {
     fn share(&mut self, hold: HoldId, connection: Arc<C>) {
         let slot = self.holds.get(hold.0).slot;
         self.shared += 1;
-        self.slots[slot] = Slot::Shared(Shared {
+        self.slots[slot].state = Occupancy::Shared(Shared {
             connection,
             holders: 1,
             state: Sharing::Full,
@@ -81,7 +81,7 @@ impl<C> Slots<C> {
     /// if any holder found it `broken`. The holder's own reference must be gone already.
     pub(crate) fn leave(&mut self, hold: HoldId, broken: bool, now: Instant) -> Option<Arc<C>> {
         let slot = self.holds.remove(hold.0).slot;
-        if broken {
+        if broken || self.is_spent(slot, now) {
             self.set_sharing(slot, Sharing::Retiring);
         }
         let shared = self.shared_mut(slot);
@@ -95,8 +95,8 @@ impl<C> Slots<C> {
         }
         self.set_sharing(slot, Sharing::Retiring);
         self.shared -= 1;
-        let Slot::Shared(Shared { connection, .. }) =
-            std::mem::replace(&mut self.slots[slot], Slot::Taken)
+        let Occupancy::Shared(Shared { connection, .. }) =
+            std::mem::replace(&mut self.slots[slot].state, Occupancy::Taken)
         else {
             unreachable!("the slot was shared a moment ago")
         };
@@ -109,12 +109,17 @@ impl<C> Slots<C> {
         if self.shared == 0 {
             return;
         }
-        let shared = self.slots.iter().filter_map(|(slot, state)| match state {
-            Slot::Shared(shared) if matches!(shared.state, Sharing::Roomy(_) | Sharing::Full) => {
-                Some((shared.holders, slot))
-            }
-            _ => None,
-        });
+        let shared = self
+            .slots
+            .iter()
+            .filter_map(|(slot, Slot { state, .. })| match state {
+                Occupancy::Shared(shared)
+                    if matches!(shared.state, Sharing::Roomy(_) | Sharing::Full) =>
+                {
+                    Some((shared.holders, slot))
+                }
+                _ => None,
+            });
         if let Some((_, slot)) = shared.min() {
             self.set_sharing(slot, Sharing::Draining);
         }
@@ -123,10 +128,15 @@ impl<C> Slots<C> {
     /// Lets draining connections take leases again. O(slots), and only if any drains.
     pub(crate) fn stop_draining(&mut self) {
         while self.draining > 0 {
-            let slot = self.slots.iter().find_map(|(slot, state)| match state {
-                Slot::Shared(shared) if shared.state == Sharing::Draining => Some((slot, shared)),
-                _ => None,
-            });
+            let slot = self
+                .slots
+                .iter()
+                .find_map(|(slot, Slot { state, .. })| match state {
+                    Occupancy::Shared(shared) if shared.state == Sharing::Draining => {
+                        Some((slot, shared))
+                    }
+                    _ => None,
+                });
             let Some((slot, shared)) = slot else { break };
             let full = shared.holders == self.max_leases;
             let state = if full {
@@ -138,10 +148,26 @@ impl<C> Slots<C> {
         }
     }
 
+    /// Has all shared connections closed with their last return.
+    pub(super) fn retire_shared(&mut self) {
+        let shared = self
+            .slots
+            .iter()
+            .filter_map(|(slot, Slot { state, .. })| match state {
+                Occupancy::Shared(_) => Some(slot),
+                Occupancy::Idle { .. } | Occupancy::Taken => None,
+            });
+        for slot in shared.collect::<Vec<_>>() {
+            self.set_sharing(slot, Sharing::Retiring);
+        }
+    }
+
     fn shared_mut(&mut self, slot: usize) -> &mut Shared<C> {
-        match &mut self.slots[slot] {
-            Slot::Shared(shared) => shared,
-            Slot::Idle { .. } | Slot::Taken => unreachable!("a lease is on a shared slot"),
+        match &mut self.slots[slot].state {
+            Occupancy::Shared(shared) => shared,
+            Occupancy::Idle { .. } | Occupancy::Taken => {
+                unreachable!("a lease is on a shared slot")
+            }
         }
     }
 

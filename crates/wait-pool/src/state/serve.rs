@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::State;
 use crate::line::{Failure, Kind};
 use crate::slots::Grant;
-use crate::transition::Effects;
+use crate::transition::{Effects, Opens};
 
 impl<C, E> State<C, E> {
     /// Hands out what there is, in the order of the tickets, and opens what is missing.
@@ -50,17 +50,36 @@ impl<C, E> State<C, E> {
     }
 
     /// Has long-idle connections checked and new ones opened for those who wait.
-    pub(super) fn make_room(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+    pub(crate) fn make_room(&mut self, now: Instant, fx: &mut Effects<C, E>) {
         let leases = self.line.len(Kind::Lease).div_ceil(self.max_leases);
         let wanted = self.line.len(Kind::Exclusive) + leases;
         self.check_idle(wanted, now, fx);
-        let wanted = wanted.saturating_sub(self.checking);
+        let spare = match self.closed {
+            true => 0,
+            false => self.min_idle.saturating_sub(self.slots.idle()),
+        };
+        let wanted = wanted.saturating_sub(self.checking) + spare;
         while self.size() < self.max_size
             && let Some(delay) = self.opening.begin(wanted, now)
         {
-            fx.open.push(delay);
+            fx.open.push(Opens {
+                after: delay,
+                generation: self.slots.generation(),
+            });
         }
         self.set_aside();
+        self.mind_expiry(fx);
+    }
+
+    /// Sees to it that somebody comes when an idle connection is to be closed.
+    fn mind_expiry(&mut self, fx: &mut Effects<C, E>) {
+        if let Some(due) = self.slots.soonest()
+            && !self.closed
+            && self.keeper.is_none_or(|keeper| due < keeper)
+        {
+            self.keeper = Some(due);
+            fx.keep = Some(due);
+        }
     }
 
     pub(super) fn check_idle(&mut self, wanted: usize, now: Instant, fx: &mut Effects<C, E>) {

@@ -43,7 +43,6 @@ pub struct Backend {
     attempts_now: AtomicUsize,
     attempts_peak: AtomicUsize,
     checks: AtomicUsize,
-    next: AtomicUsize,
 }
 
 /// Counts as open from the beginning of the attempt until it is dropped.
@@ -52,6 +51,7 @@ struct Socket(Arc<Backend>);
 
 #[derive(Debug)]
 pub struct Connection {
+    /// Of the attempt that opened it.
     pub number: usize,
     pub broken: AtomicBool,
     _socket: Socket,
@@ -72,7 +72,6 @@ impl Backend {
             attempts_now: AtomicUsize::new(0),
             attempts_peak: AtomicUsize::new(0),
             checks: AtomicUsize::new(0),
-            next: AtomicUsize::new(0),
         })
     }
 
@@ -142,20 +141,23 @@ impl Drop for Socket {
     }
 }
 
-struct Attempt<'a>(&'a Backend);
+struct Attempt<'a> {
+    backend: &'a Backend,
+    number: usize,
+}
 
 impl<'a> Attempt<'a> {
     fn begin(backend: &'a Backend) -> Self {
-        backend.attempts.fetch_add(1, SeqCst);
+        let number = backend.attempts.fetch_add(1, SeqCst);
         let now = backend.attempts_now.fetch_add(1, SeqCst) + 1;
         backend.attempts_peak.fetch_max(now, SeqCst);
-        Self(backend)
+        Self { backend, number }
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.0.attempts_now.fetch_sub(1, SeqCst);
+        self.backend.attempts_now.fetch_sub(1, SeqCst);
     }
 }
 
@@ -164,12 +166,12 @@ impl Manager for Connector {
     type Error = Refused;
 
     async fn connect(&self) -> Result<Connection, Refused> {
-        let _attempt = Attempt::begin(&self.0);
+        let attempt = Attempt::begin(&self.0);
         let socket = Socket::open(&self.0);
         let gate = *self.0.connect.lock();
         self.0.pass(gate).await?;
         Ok(Connection {
-            number: self.0.next.fetch_add(1, SeqCst),
+            number: attempt.number,
             broken: AtomicBool::new(false),
             _socket: socket,
         })

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::error::BuildError;
 use crate::manager::Manager;
 use crate::pool::Pool;
-use crate::slots::Lifetimes;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -24,6 +23,16 @@ pub(crate) struct Config {
     pub(crate) min_idle: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
+}
+
+/// How long connections live.
+#[derive(Debug)]
+pub(crate) struct Lifetimes {
+    pub(crate) check_idle_after: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    /// As many idle ones stay, however long they are idle.
+    pub(crate) min_idle: usize,
 }
 
 impl Config {
@@ -255,4 +264,14 @@ impl<M: Manager> fmt::Debug for Builder<M> {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
+}
+
+pub(crate) fn check_size(max_size: usize) -> Result<(), BuildError> {
+    if max_size == 0 {
+        return Err(BuildError {
+            setting: "max_size",
+            reason: "a pool of no connections serves nobody; at least 1",
+        });
+    }
+    Ok(())
 }

@@ -9,8 +9,8 @@ use std::task::Poll;
 use std::time::Instant;
 
 use crate::acquire::checkout;
-use crate::config::{Builder, Config};
-use crate::error::{AcquireError, TryAcquireError};
+use crate::config::{Builder, Config, check_size};
+use crate::error::{AcquireError, BuildError, TryAcquireError};
 use crate::guard::{Held, Lease, Pooled};
 use crate::line::Kind;
 use crate::manager::Manager;
@@ -211,6 +211,22 @@ impl<M: Manager> Pool<M> {
     /// a look at every connection.
     pub fn clear(&self) {
         self.shared.clear();
+    }
+
+    /// Changes `max_size`, at once and for all handles.
+    ///
+    /// When it grows, callers in line have connections opened. When it shrinks, idle connections
+    /// beyond it are closed before this returns, the longest idle first; those in use beyond it are
+    /// closed when they come back, and shared ones take no more leases then. Until that has happened
+    /// [`Status::size`] is above `max_size`, and nothing is opened.
+    ///
+    /// # Errors
+    ///
+    /// Refuses 0, as the builder does.
+    pub fn resize(&self, max_size: usize) -> Result<(), BuildError> {
+        check_size(max_size)?;
+        self.shared.resize(max_size);
+        Ok(())
     }
 
     /// Has every connection that is idle now [checked](Manager::check) before it is used again, as

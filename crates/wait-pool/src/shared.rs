@@ -145,6 +145,10 @@ impl<M: Manager> Shared<M> {
         self.transition(|state, now, fx| state.clear(now, fx));
     }
 
+    pub(crate) fn resize(self: &Arc<Self>, max_size: usize) {
+        self.transition(|state, now, fx| state.resize(max_size, now, fx));
+    }
+
     pub(crate) fn sweep(self: &Arc<Self>, at: Instant) -> Option<Instant> {
         self.transition(|state, now, fx| state.sweep(at, now, fx))
     }

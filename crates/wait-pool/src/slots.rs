@@ -14,10 +14,11 @@ mod sharing;
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use slab::Slab;
 
+use crate::config::Lifetimes;
 use crate::queue::{Id, Queue};
 
 use sharing::Shared;
@@ -83,16 +84,6 @@ enum Occupancy<C> {
     Idle { connection: Arc<C>, since: Instant },
     Taken,
     Shared(Shared<C>),
-}
-
-/// How long connections live.
-#[derive(Debug)]
-pub(crate) struct Lifetimes {
-    pub(crate) check_idle_after: Duration,
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) max_lifetime: Option<Duration>,
-    /// As many idle ones stay, however long they are idle.
-    pub(crate) min_idle: usize,
 }
 
 #[derive(Debug)]
@@ -174,10 +165,7 @@ impl<C> Slots<C> {
             let idle_out = spare > 0 && self.idles_out_at(slot).is_some_and(|at| at <= now);
             if idle_out || self.is_spent(slot, now) {
                 spare = spare.saturating_sub(1);
-                let Occupancy::Idle { connection, .. } = self.slots.remove(slot).state else {
-                    unreachable!("{IDLE}")
-                };
-                closed.push(connection);
+                closed.push(self.remove_idle(slot));
             } else {
                 self.idle.push(slot);
             }
@@ -190,12 +178,22 @@ impl<C> Slots<C> {
         closed
     }
 
+    /// Takes out the connections that have been idle for longest, `count` of them if there are.
+    pub(crate) fn close_idle(&mut self, count: usize) -> Vec<Arc<C>> {
+        let count = count.min(self.idle.len());
+        let oldest: Vec<usize> = self.idle.drain(..count).collect();
+        oldest
+            .into_iter()
+            .map(|slot| self.remove_idle(slot))
+            .collect()
+    }
+
     /// Begins a new generation: idle connections are returned, to be dropped outside of the lock,
     /// shared ones take no more leases, and all are closed with their last return.
-    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Arc<C>> {
+    pub(crate) fn clear(&mut self) -> Vec<Arc<C>> {
         self.generation += 1;
         self.retire_shared();
-        self.clear_idle()
+        self.close_idle(usize::MAX)
     }
 
     /// Gives an idle connection to one holder, unless all have been idle for long.
@@ -257,16 +255,6 @@ impl<C> Slots<C> {
         self.doubted = Some(now);
     }
 
-    /// Removes all idle connections.
-    pub(crate) fn clear_idle(&mut self) -> impl Iterator<Item = Arc<C>> {
-        std::mem::take(&mut self.idle)
-            .into_iter()
-            .map(|slot| match self.slots.remove(slot).state {
-                Occupancy::Idle { connection, .. } => connection,
-                Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
-            })
-    }
-
     fn hold(&mut self, slot: usize, at: &'static Location<'static>, since: Instant) -> HoldId {
         HoldId(self.holds.push_back(Hold { slot, since, at }))
     }
@@ -313,6 +301,13 @@ impl<C> Slots<C> {
         self.idle.push(slot);
         let due = [self.soonest, expires, self.next_idle_out()];
         self.soonest = due.into_iter().flatten().min();
+    }
+
+    fn remove_idle(&mut self, slot: usize) -> Arc<C> {
+        match self.slots.remove(slot).state {
+            Occupancy::Idle { connection, .. } => connection,
+            Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
+        }
     }
 
     /// Whether a connection has lived for long enough, or belongs to an earlier generation.

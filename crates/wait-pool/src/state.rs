@@ -63,6 +63,8 @@ pub(crate) struct State<C, E> {
     max_size: usize,
     max_leases: usize,
     max_waiters: usize,
+    /// As the builder has it; a smaller bound asks for less.
+    wanted_idle: usize,
     min_idle: usize,
     /// When the keeper wakes next, if there is one.
     keeper: Option<Instant>,
@@ -88,6 +90,7 @@ impl<C, E> State<C, E> {
             max_size: config.max_size,
             max_leases: config.max_leases,
             max_waiters: config.max_waiters,
+            wanted_idle: config.min_idle,
             min_idle: config.min_idle,
             keeper: None,
             warming: Vec::new(),
@@ -117,14 +120,6 @@ impl<C, E> State<C, E> {
             self.set_aside();
         }
         Tried::Granted(grant)
-    }
-
-    /// Whether fewer connections are idle than there should be, and nothing is being done about it.
-    pub(crate) fn lacks_spare(&self) -> bool {
-        self.slots.idle() < self.min_idle
-            && self.opening.under_way() == 0
-            && self.size() < self.max_size
-            && !self.closed
     }
 
     /// A caller asks for a connection and waits if none is free; only then is its waker taken.
@@ -184,9 +179,11 @@ impl<C, E> State<C, E> {
                 let retired = match shared {
                     true => {
                         drop(connection);
-                        self.slots.leave(hold, self.closed, since)
+                        self.slots.leave(hold, self.is_unwanted(), since)
                     }
-                    false => self.slots.give_back(hold, connection, self.closed, since),
+                    false => self
+                        .slots
+                        .give_back(hold, connection, self.is_unwanted(), since),
                 };
                 self.retire(retired, fx);
                 self.serve(now, fx);
@@ -225,7 +222,7 @@ impl<C, E> State<C, E> {
         now: Instant,
         fx: &mut Effects<C, E>,
     ) {
-        let broken = broken || self.closed;
+        let broken = broken || self.is_unwanted();
         let retired = self.slots.give_back(hold, connection, broken, now);
         self.retire(retired, fx);
         self.serve(now, fx);
@@ -239,7 +236,7 @@ impl<C, E> State<C, E> {
         now: Instant,
         fx: &mut Effects<C, E>,
     ) {
-        let retired = self.slots.leave(hold, broken || self.closed, now);
+        let retired = self.slots.leave(hold, broken || self.is_unwanted(), now);
         self.retire(retired, fx);
         self.serve(now, fx);
     }
@@ -267,8 +264,10 @@ impl<C, E> State<C, E> {
         fx.forget.extend(self.opening.succeeded());
         fx.wake.extend(self.warming.drain(..));
         let connection = Arc::new(connection);
-        if self.closed || generation != self.slots.generation() {
-            self.retire(Some(connection), fx);
+        // Counted again now, where before it had a place as an attempt.
+        let unwanted = self.closed || self.slots.len() >= self.max_size;
+        if unwanted || generation != self.slots.generation() {
+            self.retire([connection], fx);
         } else {
             self.slots.insert(connection, now);
         }
@@ -312,7 +311,9 @@ impl<C, E> State<C, E> {
         fx: &mut Effects<C, E>,
     ) {
         self.checking -= 1;
-        let retired = self.slots.end_check(doubtful, good && !self.closed, now);
+        let retired = self
+            .slots
+            .end_check(doubtful, good && !self.is_unwanted(), now);
         self.retire(retired, fx);
         self.serve(now, fx);
     }
@@ -356,6 +357,11 @@ impl<C, E> State<C, E> {
         }
     }
 
+    /// Whether a connection that comes back is to be closed.
+    fn is_unwanted(&self) -> bool {
+        self.closed || self.excess() > 0
+    }
+
     fn in_use(&self) -> usize {
         self.slots.len() - self.slots.idle() - self.checking
     }
@@ -376,10 +382,15 @@ impl<C, E> State<C, E> {
         }
     }
 
-    fn retire(&mut self, retired: Option<Arc<C>>, fx: &mut Effects<C, E>) {
-        if let Some(retired) = retired {
+    /// How many more connections there are than there may be, those left out that are being closed.
+    fn excess(&self) -> usize {
+        (self.size() - self.closing).saturating_sub(self.max_size)
+    }
+
+    fn retire(&mut self, retired: impl IntoIterator<Item = Arc<C>>, fx: &mut Effects<C, E>) {
+        for connection in retired {
             self.closing += 1;
-            fx.close.push(retired);
+            fx.close.push(connection);
         }
     }
 }

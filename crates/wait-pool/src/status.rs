@@ -9,7 +9,8 @@
 pub struct Status {
     /// The bound on `size`.
     pub max_size: usize,
-    /// Connections, those being opened or dropped included. Never above `max_size`.
+    /// Connections, those being opened or dropped included. Never above `max_size`,
+    /// unless that was made smaller and some are yet to come back.
     pub size: usize,
     /// Open connections that nobody holds.
     pub idle: usize,

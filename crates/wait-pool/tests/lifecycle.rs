@@ -211,6 +211,94 @@ async fn clear_replaces_every_connection_there_is() {
     }
 }
 
+/// deadpool#380: a pool resized from 10 to 2 admitted 10.
+#[tokio::test]
+async fn a_smaller_bound_holds_from_the_first_moment() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend.pool().max_size(10).build().unwrap();
+    pool.resize(2).unwrap();
+    let held = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    let mut third = task::spawn(pool.get());
+    assert_pending!(third.poll());
+    settle().await;
+    assert_eq!((pool.status().size, backend.peak()), (2, 2));
+    drop(held);
+    drop(assert_ready_ok!(third.poll()));
+    assert_eq!(pool.resize(0).unwrap_err().setting(), "max_size");
+}
+
+#[tokio::test]
+async fn shrinking_closes_idle_ones_now_and_others_when_they_come_back() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend
+        .pool()
+        .max_size(6)
+        .max_leases(2)
+        .max_connecting(8)
+        .build()
+        .unwrap();
+    open(&pool, 6).await;
+    let (one, two) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+    let (lease, other) = (pool.lease().await.unwrap(), pool.lease().await.unwrap());
+    assert_eq!(one.number, 5, "the one given back last");
+    pool.resize(2).unwrap();
+    assert_eq!(
+        (pool.status().size, pool.status().idle, backend.live()),
+        (3, 0, 3)
+    );
+    let mut waiter = task::spawn(pool.lease());
+    assert_pending!(waiter.poll());
+    drop(one);
+    assert_eq!(backend.live(), 2);
+    assert!(!waiter.is_woken(), "its place is gone");
+    drop(lease);
+    assert!(waiter.is_woken());
+    drop((two, other, waiter));
+    assert_eq!(
+        (pool.status().size, pool.status().idle, backend.live()),
+        (2, 2, 2)
+    );
+}
+
+#[tokio::test]
+async fn growing_serves_those_who_wait() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend.pool().max_size(1).build().unwrap();
+    let _held = pool.get().await.unwrap();
+    let mut waiters: Vec<_> = (0..3).map(|_| task::spawn(pool.get())).collect();
+    for waiter in &mut waiters {
+        assert_pending!(waiter.poll());
+    }
+    pool.resize(3).unwrap();
+    until("two are served", || waiters[1].is_woken()).await;
+    settle().await;
+    assert!(!waiters[2].is_woken());
+    assert_eq!((pool.status().size, backend.peak()), (3, 3));
+}
+
+#[tokio::test]
+async fn connections_being_opened_beyond_a_smaller_bound_are_closed_when_they_arrive() {
+    let backend = Backend::new(Gate::Held);
+    let pool = backend
+        .pool()
+        .max_size(4)
+        .max_connecting(4)
+        .build()
+        .unwrap();
+    let mut waiters: Vec<_> = (0..4).map(|_| task::spawn(pool.get())).collect();
+    for waiter in &mut waiters {
+        assert_pending!(waiter.poll());
+    }
+    until("four attempts", || backend.attempts() == 4).await;
+    pool.resize(1).unwrap();
+    for _ in 0..4 {
+        backend.let_one_in();
+    }
+    until("all have arrived", || pool.status().opening == 0).await;
+    assert_eq!((pool.status().size, backend.live()), (1, 1));
+    assert_eq!(waiters.iter().filter(|waiter| waiter.is_woken()).count(), 1);
+}
+
 /// G14: no traffic, no tasks, no timers.
 #[tokio::test(start_paused = true)]
 async fn nothing_runs_when_nothing_is_due() {

@@ -98,7 +98,7 @@ impl<C, E> State<C, E> {
             self.slots.stop_draining();
             return;
         }
-        let nothing_comes = self.size() == self.max_size || self.opening.is_saturated();
+        let nothing_comes = self.size() >= self.max_size || self.opening.is_saturated();
         let others = self.slots.draining() + usize::from(!nothing_comes);
         if self.passed >= others.saturating_mul(self.max_leases) {
             self.slots.drain_one();

@@ -9,12 +9,29 @@ use crate::line::Failure;
 use crate::transition::Effects;
 
 impl<C, E> State<C, E> {
+    /// Whether fewer connections are idle than there should be, and nothing is being done about it.
+    pub(crate) fn lacks_spare(&self) -> bool {
+        self.slots.idle() < self.min_idle
+            && self.opening.under_way() == 0
+            && self.size() < self.max_size
+            && !self.closed
+    }
+
     /// Has all connections replaced: idle ones are closed now, the others when they come back, those
     /// being opened when they arrive.
     pub(crate) fn clear(&mut self, now: Instant, fx: &mut Effects<C, E>) {
-        let idle = self.slots.idle();
-        self.closing += idle;
-        fx.close.extend(self.slots.clear());
+        let idle = self.slots.clear();
+        self.retire(idle, fx);
+        self.serve(now, fx);
+    }
+
+    /// Changes the bound. What is idle beyond it is closed now, the longest idle first; what is in
+    /// use beyond it, or being opened, when it comes back or arrives.
+    pub(crate) fn resize(&mut self, max_size: usize, now: Instant, fx: &mut Effects<C, E>) {
+        self.max_size = max_size;
+        self.min_idle = self.wanted_idle.min(max_size);
+        let idle = self.slots.close_idle(self.excess());
+        self.retire(idle, fx);
         self.serve(now, fx);
     }
 
@@ -30,8 +47,7 @@ impl<C, E> State<C, E> {
             return None;
         }
         let closed = self.slots.sweep(now);
-        self.closing += closed.len();
-        fx.close.extend(closed);
+        self.retire(closed, fx);
         self.keeper = self.slots.soonest();
         self.serve(now, fx);
         self.keeper
@@ -87,7 +103,7 @@ impl<C, E> State<C, E> {
             fx.wake.extend(self.line.fail(kind, Failure::Closed));
         }
         fx.wake.extend(self.warming.drain(..));
-        self.closing += self.slots.idle();
-        fx.close.extend(self.slots.clear_idle());
+        let idle = self.slots.close_idle(usize::MAX);
+        self.retire(idle, fx);
     }
 }

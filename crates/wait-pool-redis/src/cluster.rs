@@ -27,10 +27,13 @@ use crate::settings::Settings;
 ///
 /// Each node has at most `max_connections_per_node` connections; at the bound requests wait in
 /// line, for that node only. A node that is down, hung or slow costs the keys it serves and
-/// nothing else. `MOVED` and `ASK` are followed for each command alone.
+/// nothing else, as far as the servers allow: with `cluster-require-full-coverage yes`, Redis's
+/// default, the other nodes refuse all keys from when they agree that a master has failed until its
+/// replica has taken over. `MOVED` and `ASK` are followed for each command alone; an `atomic()`
+/// pipeline follows `MOVED` as a whole, and not `ASK`.
 ///
 /// Where some commands of a pipeline could not be answered, their positions hold a server error
-/// with the code `TIMEOUT`, `NOCONNECTION` or `CONNECTIONLOST`
+/// with the code `TIMEOUT`, `NOCONNECTION`, `CONNECTIONLOST` or `CLUSTERDOWN`
 /// ([`Pipeline::ignore_errors`](redis::Pipeline::ignore_errors) shows them side by side with the
 /// values); if none could, the request fails with the first of these errors.
 ///
@@ -64,7 +67,7 @@ impl Pool {
     /// Starts to set up a pool for the cluster that the nodes at these URLs belong to. The other
     /// nodes are found through them; user, password and TLS are the first URL's for all.
     pub fn builder(urls: impl IntoIterator<Item = impl IntoConnectionInfo>) -> Builder<Self> {
-        Builder::new(urls)
+        Builder::new(urls, "max_connections_per_node")
     }
 
     pub(crate) fn new(

@@ -37,13 +37,16 @@ pub struct Builder<T> {
 }
 
 impl<T> Builder<T> {
-    pub(crate) fn new(urls: impl IntoIterator<Item = impl IntoConnectionInfo>) -> Self {
+    pub(crate) fn new(
+        urls: impl IntoIterator<Item = impl IntoConnectionInfo>,
+        bound: &'static str,
+    ) -> Self {
         let servers = urls
             .into_iter()
             .map(IntoConnectionInfo::into_connection_info);
         Self {
             servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
-            settings: Settings::new(),
+            settings: Settings::new(bound),
             target: PhantomData,
         }
     }
@@ -66,7 +69,7 @@ impl<T> Builder<T> {
         self
     }
 
-    /// How long a request waits for a connection at most. Default 5 s; `None` leaves it to
+    /// How long a request waits for a connection at most. Default `None`, which leaves it to
     /// [`request_timeout`](Self::request_timeout).
     pub fn wait_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.wait_timeout = timeout.into();
@@ -81,12 +84,19 @@ impl<T> Builder<T> {
     }
 
     /// How long a request may take as a whole: waiting for a connection, sending, the server's
-    /// answer, redirects. Default 5 s; `None` sets no limit.
+    /// answer, redirects; and how long [`Pool::get`] waits. Default 5 s; `None` sets no limit.
     ///
     /// It ends the request, not the connection: others go on using it, and an answer that still
     /// comes is thrown away.
     pub fn request_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.settings.request_timeout = timeout.into();
+        self
+    }
+
+    /// The pause after a failed attempt to connect to a server, shared by all requests for it: it
+    /// doubles from `first` to `longest` with every failure in a row. Default 100 ms to 2 s.
+    pub fn connect_backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.settings.connect_backoff = (first, longest);
         self
     }
 

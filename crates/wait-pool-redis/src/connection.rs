@@ -14,13 +14,35 @@ use crate::keys;
 
 /// A connection that nobody else uses, given back to its [`Pool`](crate::Pool) when dropped.
 ///
-/// Every command may run on it. If it has been used for one that leaves something behind (`WATCH`,
-/// `MULTI`, `SELECT`, `SUBSCRIBE`, …), or if a request on it was dropped before its answer came,
+/// Every command may run on it, though what is published to a `SUBSCRIBE` is not delivered. If it
+/// has been used for one that leaves something behind (`WATCH`, `MULTI`, `SELECT`, …), or if a request on it was dropped before its answer came,
 /// it is closed instead of given back, and the pool opens another one when it is needed: nothing of
 /// one user's session reaches the next.
 ///
 /// A request on it ends at the pool's `request_timeout`, except for commands that may wait by
 /// themselves, as `BLPOP` does.
+///
+/// # Example
+///
+/// Optimistic locking: the transaction happens only if nobody writes to the key in between.
+///
+/// ```no_run
+/// use redis::AsyncCommands;
+///
+/// # async fn example(pool: wait_pool_redis::Pool) -> redis::RedisResult<()> {
+/// let mut own = pool.get().await?;
+/// loop {
+///     redis::cmd("WATCH").arg("stock").exec_async(&mut own).await?;
+///     let stock: i64 = own.get("stock").await?;
+///     let mut take_one = redis::pipe();
+///     take_one.atomic().set("stock", stock - 1);
+///     let done: Option<()> = take_one.query_async(&mut own).await?;
+///     if done.is_some() {
+///         return Ok(());
+///     }
+/// }
+/// # }
+/// ```
 #[must_use = "a connection that is not used goes straight back"]
 pub struct Connection {
     held: Option<Pooled<Connector>>,

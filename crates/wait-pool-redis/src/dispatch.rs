@@ -133,14 +133,14 @@ impl Dispatch {
         };
 
         let any = any_slot(items);
-        let target = |item: &Item<'_>| match snapshot.primary(item.routed.route, any) {
-            Some(node) => Target::Node {
-                node,
-                asking: false,
-            },
-            None => Target::Unknown,
-        };
-        let mut parts = plan::group(items.iter().map(|item| (target(item), *item)));
+        let targets = items.iter().flat_map(|item| {
+            let route = item.routed.route;
+            let everywhere = (route == Route::Every).then(|| snapshot.serving().cloned());
+            let one = (route != Route::Every).then(|| snapshot.primary(route, any));
+            let nodes = everywhere.into_iter().flatten().map(Some).chain(one);
+            nodes.map(|node| (Target::from(node), *item))
+        });
+        let mut parts = plan::group(targets);
         let whole = pipeline.filter(|_| parts.len() == 1);
         let mut answers = Answers::new(items.len());
         let mut running = FuturesUnordered::new();
@@ -283,13 +283,13 @@ impl Dispatch {
 fn any_slot(items: &[Item<'_>]) -> Slot {
     let keyed = items.iter().find_map(|item| match item.routed.route {
         Route::Slot(slot) => Some(slot),
-        Route::Any => None,
+        Route::Any | Route::Every => None,
     });
     keyed.unwrap_or_else(random_slot)
 }
 
 fn random_slot() -> Slot {
-    Slot::of(&rand::random::<[u8; 4]>())
+    Slot::of(&fastrand::u32(..).to_ne_bytes())
 }
 
 /// Resolves a moment after the deadline. The parts end at the deadline themselves where they can

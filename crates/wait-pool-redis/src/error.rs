@@ -17,9 +17,14 @@ use crate::node::NodeAddr;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A setting of the pool.
-    #[error(transparent)]
-    Setting(#[from] wait_pool::BuildError),
+    /// A setting, by the name that the builder has for it.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// The builder's method.
+        setting: &'static str,
+        /// Why its value makes no sense.
+        reason: &'static str,
+    },
     /// A URL that redis-rs does not understand.
     #[error("the URL is not understood: {0}")]
     Url(RedisError),
@@ -115,6 +120,20 @@ impl Failure {
 
 /// No connection to a node.
 pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) -> RedisError {
+    match &error {
+        AcquireError::Closed => return closed(),
+        // Callers look for this kind, and another attempt would not help them.
+        AcquireError::Connect(cause) if refused_login(cause) => {
+            let detail = format!("node {node}: {cause}");
+            return (
+                ErrorKind::AuthenticationFailed,
+                "the server refused the login",
+                detail,
+            )
+                .into();
+        }
+        _ => {}
+    }
     let kind = match &error {
         AcquireError::Timeout(_) => io::ErrorKind::TimedOut,
         AcquireError::Connect(cause) => match connect_refused(cause) {
@@ -131,6 +150,10 @@ pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) ->
         },
     )
     .into()
+}
+
+fn refused_login(cause: &ConnectError<RedisError>) -> bool {
+    matches!(cause, ConnectError::Failed(error) if error.kind() == ErrorKind::AuthenticationFailed)
 }
 
 fn connect_refused(cause: &Arc<ConnectError<RedisError>>) -> bool {
@@ -181,7 +204,29 @@ pub(crate) fn no_runtime() -> RedisError {
 
 /// The pool has been closed.
 pub(crate) fn closed() -> RedisError {
-    io::Error::new(io::ErrorKind::NotConnected, "the pool is closed").into()
+    (ErrorKind::Client, "the pool is closed").into()
+}
+
+/// A node did not tell the topology.
+pub(crate) fn no_topology(node: &NodeAddr, error: RedisError) -> RedisError {
+    let hint = match error.detail() {
+        Some(detail) if detail.contains("cluster support disabled") => {
+            " (it is no cluster: use wait_pool_redis::Pool)"
+        }
+        _ => "",
+    };
+    let told = format!("node {node} does not tell the topology: {error}{hint}");
+    match error.kind() {
+        ErrorKind::Io => {
+            let timed_out = error.is_timeout().then_some(io::ErrorKind::TimedOut);
+            let refused = error
+                .is_connection_refusal()
+                .then_some(io::ErrorKind::ConnectionRefused);
+            let kind = timed_out.or(refused).unwrap_or(io::ErrorKind::NotConnected);
+            io::Error::new(kind, told).into()
+        }
+        kind => (kind, "the cluster is not known", told).into(),
+    }
 }
 
 /// No node of the cluster serves any slot.
@@ -230,14 +275,30 @@ mod tests {
 
     #[test]
     fn the_pools_own_error_is_kept_as_a_source() {
-        let failure = Failure::no_connection(&node(), AcquireError::Closed);
+        let failure = Failure::no_connection(&node(), AcquireError::NoRuntime);
         let error = &failure.error;
         assert!(error.is_io_error() && error.is_connection_dropped());
-        assert_eq!(error.to_string(), "node 10.0.0.1:7000: the pool is closed");
+        assert!(
+            error.to_string().starts_with("node 10.0.0.1:7000: "),
+            "{error}"
+        );
         let acquire = error.source().and_then(Error::source);
         let acquire = acquire.and_then(|error| error.downcast_ref::<AcquireError<RedisError>>());
-        assert!(matches!(acquire, Some(AcquireError::Closed)));
+        assert!(matches!(acquire, Some(AcquireError::NoRuntime)));
         assert_eq!(code(failure), "NOCONNECTION");
+    }
+
+    #[test]
+    fn what_another_attempt_would_not_help_does_not_ask_for_one() {
+        let closed = no_connection(&node(), AcquireError::Closed);
+        assert_eq!(
+            (closed.kind(), closed.is_io_error()),
+            (ErrorKind::Client, false)
+        );
+        let denied = RedisError::from((ErrorKind::AuthenticationFailed, "WRONGPASS"));
+        let denied = AcquireError::Connect(Arc::new(ConnectError::Failed(denied)));
+        let denied = no_connection(&node(), denied);
+        assert_eq!(denied.kind(), ErrorKind::AuthenticationFailed);
     }
 
     #[test]

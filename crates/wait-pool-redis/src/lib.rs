@@ -8,9 +8,48 @@
 //! - [`cluster::Pool`]: a cluster, with a pool per node.
 //! - [`Builder`]: the settings of both.
 //!
-//! redis-rs is re-exported as [`redis`].
+//! # Errors
+//!
+//! Commands return redis-rs's own errors:
+//!
+//! | what happened | how it shows |
+//! |---|---|
+//! | no answer, or no connection, within `request_timeout` | `is_timeout()` |
+//! | nobody listens at a node | `is_connection_refusal()` |
+//! | the connection was lost; a write may have run | `is_connection_dropped()` |
+//! | a wrong password or user | `kind()` is `AuthenticationFailed` |
+//! | a command that needs a connection of its own, or a closed pool | `kind()` is `Client` |
+//! | some positions of a pipeline have no answer | per position, `code()` is `TIMEOUT`, `NOCONNECTION`, `CONNECTIONLOST` or `CLUSTERDOWN` |
+//!
+//! In a pipeline that was answered in part, `ignore_errors()` shows the values and, in their places,
+//! the errors. Without it redis-rs makes one error of them all, whose
+//! `into_server_errors()` lists positions and codes. Where no position has an answer, the request
+//! fails as a single command would.
+//!
+//! What a caller that waited in vain was up against is the source's source:
+//!
+//! ```
+//! use std::error::Error;
+//! use wait_pool_redis::redis::RedisError;
+//! use wait_pool_redis::wait_pool::AcquireError;
+//!
+//! fn who_holds_what(error: &RedisError) -> Option<String> {
+//!     let source = error.source()?.source()?;
+//!     match source.downcast_ref::<AcquireError<RedisError>>()? {
+//!         AcquireError::Timeout(timeout) => Some(format!("{:?}", timeout.status)),
+//!         _ => None,
+//!     }
+//! }
+//! ```
+//!
+//! # redis-rs
+//!
+//! It is re-exported as [`redis`], version 1, without its default features: what an application needs
+//! of them (`script`, `streams`, …) it turns on in its own dependency on `redis`. So with TLS:
+//! `rediss://` works where `redis` has `tokio-rustls-comp`.
 
 pub use redis;
+pub use wait_pool;
 
 pub mod cluster;
 mod config;

@@ -38,7 +38,12 @@ impl Node {
             .wait_timeout(settings.wait_timeout)
             .connect_timeout(settings.connect_timeout)
             .check_idle_after(settings.check_idle_after)
-            .build()?;
+            .connect_backoff(settings.connect_backoff.0, settings.connect_backoff.1)
+            .build();
+        let pool = pool.map_err(|refused| BuildError::Setting {
+            setting: settings.own_name(refused.setting()),
+            reason: refused.reason(),
+        })?;
         Ok(Self { addr, pool })
     }
 
@@ -246,7 +251,7 @@ mod tests {
 
     fn nodes() -> Nodes {
         let template = "redis://a:1".into_connection_info().unwrap();
-        Nodes::new(template, Settings::new())
+        Nodes::new(template, Settings::new("max_connections_per_node"))
     }
 
     #[test]

@@ -69,8 +69,12 @@ impl Answers {
         Self(std::iter::repeat_with(|| None).take(count).collect())
     }
 
+    /// Answers a position. Where several nodes answer for one, an error stands.
     pub(crate) fn put(&mut self, position: usize, answer: Result<Value, Failure>) {
-        self.0[position] = Some(answer);
+        match &self.0[position] {
+            Some(Err(_) | Ok(Value::ServerError(_))) => {}
+            None | Some(Ok(_)) => self.0[position] = Some(answer),
+        }
     }
 
     /// Answers what is still open.
@@ -188,6 +192,16 @@ mod tests {
         none.fill(0, late);
         none.fill(1, late);
         assert!(none.into_values().unwrap_err().is_timeout());
+    }
+
+    #[test]
+    fn of_several_answers_to_one_command_an_error_stands() {
+        let late = || Failure::late("late".into());
+        let mut answers = Answers::new(1);
+        answers.put(0, Ok(Value::Okay));
+        answers.put(0, Err(late()));
+        answers.put(0, Ok(Value::Okay));
+        assert!(answers.into_values().unwrap_err().is_timeout());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use redis::aio::ConnectionLike;
 use redis::{
     Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
@@ -26,8 +27,8 @@ use crate::settings::Settings;
 /// It is itself a connection as far as redis-rs is concerned: commands, pipelines and
 /// `AsyncCommands` run on it, from any number of clones at once. They share connections, up to
 /// `max_leases` requests on each, and wait in line at the bound. Commands that change the
-/// connection they run on (`SELECT`, `WATCH`, `SUBSCRIBE`, …) or keep it waiting (`BLPOP`, …) are
-/// refused here; [`get`](Self::get) gives a connection of one's own for them.
+/// connection they run on (`SELECT`, `WATCH`, …) or keep it waiting (`BLPOP`, …) are refused here;
+/// [`get`](Self::get) gives a connection of one's own for them.
 ///
 /// A request that is dropped or runs into its timeout leaves the connection in order. A command
 /// whose connection is lost is sent once more only if it cannot change anything.
@@ -63,7 +64,7 @@ impl Pool {
     /// Starts to set up a pool for the server at a URL, or with any other connection parameters
     /// that redis-rs takes.
     pub fn builder(url: impl IntoConnectionInfo) -> Builder<Self> {
-        Builder::new([url])
+        Builder::new([url], "max_size")
     }
 
     pub(crate) fn new(info: ConnectionInfo, settings: Settings) -> Result<Self, BuildError> {
@@ -89,7 +90,8 @@ impl Pool {
         })
     }
 
-    /// Takes a connection for oneself, and waits for one at the bound.
+    /// Takes a connection for oneself, and waits for one at the bound, for at most
+    /// `request_timeout`.
     ///
     /// On it every command may run. It goes back when it is dropped; if it is left in a state that
     /// the next user would notice, it is replaced instead.
@@ -101,12 +103,18 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// No connection within `wait_timeout`, no way to connect, or the pool is closed. The
-    /// [source](std::error::Error::source) tells what the caller was up against.
+    /// No connection within `request_timeout` or `wait_timeout`, no way to connect, or the pool is
+    /// closed. See the [crate's documentation](crate#errors).
     #[track_caller]
     pub fn get(&self) -> impl Future<Output = RedisResult<Connection>> + Send + '_ {
+        let now = tokio::time::Instant::now().into_std();
+        let limit = self.server.request_timeout;
+        let deadline = limit.and_then(|limit| now.checked_add(limit));
         // Called here, not inside the block, so that the pool is told the caller's location.
-        let held = self.server.pool.get();
+        let held = match deadline {
+            Some(deadline) => Either::Left(self.server.pool.get_until(deadline)),
+            None => Either::Right(self.server.pool.get()),
+        };
         async move {
             let held = held.await;
             let held = held.map_err(|error| error::no_connection(&self.server.addr, error))?;

@@ -14,7 +14,6 @@ use arc_swap::ArcSwapOption;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
-use rand::seq::SliceRandom;
 use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -48,13 +47,21 @@ impl Snapshot {
     pub(crate) fn primary(&self, route: Route, any: Slot) -> Option<Arc<Node>> {
         let shard = match route {
             Route::Slot(slot) => self.topology.shard_of(slot)?,
-            Route::Any => {
+            Route::Any | Route::Every => {
                 let answers = |shard: usize| self.primaries[shard].is_connected();
                 let known = self.topology.owner_from(any, answers);
                 known.or_else(|| self.topology.owner_from(any, |_| true))?
             }
         };
         Some(Arc::clone(&self.primaries[shard]))
+    }
+
+    /// The primaries that serve slots.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let serves = |shard: &usize| self.topology.serves(*shard);
+        (0..self.primaries.len())
+            .filter(serves)
+            .map(|shard| &self.primaries[shard])
     }
 
     /// Another primary that serves slots.
@@ -163,7 +170,7 @@ impl Topologies {
         };
         let fly = async move {
             if let Some(due) = due {
-                let jitter = MIN_INTERVAL.mul_f64(0.5 * rand::random::<f64>());
+                let jitter = MIN_INTERVAL.mul_f64(0.5 * fastrand::f64());
                 tokio::time::sleep_until((due + jitter).into()).await;
             }
             landed.topologies.flight.lock().last = Some(now());
@@ -275,8 +282,8 @@ impl Topologies {
             .collect();
         let mut startup = self.startup.clone();
         startup.retain(|(addr, _)| !candidates.iter().any(|(known, _)| known == addr));
-        candidates.shuffle(&mut rand::rng());
-        startup.shuffle(&mut rand::rng());
+        fastrand::shuffle(&mut candidates);
+        fastrand::shuffle(&mut startup);
         candidates.extend(startup);
         candidates
     }
@@ -285,7 +292,7 @@ impl Topologies {
     async fn ask(&self, addr: NodeAddr, info: ConnectionInfo) -> RedisResult<Topology> {
         let limit = self.nodes.settings().connect_timeout;
         match tokio::time::timeout(limit, ask(&addr, info, self.nodes.is_tls())).await {
-            Ok(told) => told,
+            Ok(told) => told.map_err(|error| error::no_topology(&addr, error)),
             Err(_) => Err(error::timed_out(format!(
                 "node {addr} did not tell the topology within {limit:?} (connect_timeout)"
             ))),

@@ -12,6 +12,8 @@ pub(crate) enum Route {
     Slot(Slot),
     /// To any primary.
     Any,
+    /// To every primary; it has succeeded if all have.
+    Every,
 }
 
 /// Why a command cannot go through a handle that has no connection of its own.
@@ -42,6 +44,11 @@ pub(crate) fn route(cmd: &Cmd) -> Result<Routed, Refusal> {
     match (routed.route, info.request_policy()) {
         // Its answer is the same everywhere.
         (Route::Any, _) if info.name() == "PING" => Ok(routed),
+        // So is this one's, but a script has to be where its keys will be.
+        (Route::Any, _) if info.name() == "SCRIPT|LOAD" => Ok(Routed {
+            route: Route::Every,
+            repeatable: true,
+        }),
         (
             Route::Any,
             RequestPolicy::AllShards | RequestPolicy::AllNodes | RequestPolicy::Special,
@@ -184,6 +191,14 @@ mod tests {
         for words in ["PING", "ECHO a", "TIME", "CLUSTER INFO", "PUBLISH c m"] {
             assert_eq!(route(&cmd(words)).unwrap().route, Route::Any, "{words}");
         }
+    }
+
+    #[test]
+    fn a_script_is_loaded_everywhere() {
+        let routed = route(&cmd("SCRIPT LOAD return")).unwrap();
+        assert_eq!((routed.route, routed.repeatable), (Route::Every, true));
+        let alone = route_alone(&cmd("SCRIPT LOAD return")).unwrap();
+        assert_eq!(alone.route, Route::Any);
     }
 
     #[test]

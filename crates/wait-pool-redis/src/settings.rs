@@ -14,19 +14,33 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) check_idle_after: Duration,
+    pub(crate) connect_backoff: (Duration, Duration),
+    /// What the builder calls `max_connections`.
+    pub(crate) bound: &'static str,
 }
 
 impl Settings {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(bound: &'static str) -> Self {
         Self {
             name: Arc::from("redis"),
             max_connections: 16,
             max_leases: 64,
             max_connecting: 2,
-            wait_timeout: Some(Duration::from_secs(5)),
+            // The request timeout covers the wait, too.
+            wait_timeout: None,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Some(Duration::from_secs(5)),
             check_idle_after: Duration::from_secs(30),
+            connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
+            bound,
+        }
+    }
+
+    /// The name that the builder here has for a setting of the pool below.
+    pub(crate) fn own_name(&self, setting: &'static str) -> &'static str {
+        match setting {
+            "max_size" => self.bound,
+            other => other,
         }
     }
 }

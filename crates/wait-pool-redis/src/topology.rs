@@ -71,6 +71,11 @@ impl Topology {
         }
     }
 
+    /// Whether a shard owns slots.
+    pub(crate) fn serves(&self, shard: usize) -> bool {
+        self.owners.iter().any(|&owner| usize::from(owner) == shard)
+    }
+
     /// A shard that owns slots and that `accept` takes: the first one from this slot on.
     #[must_use]
     pub(crate) fn owner_from(&self, slot: Slot, accept: impl Fn(usize) -> bool) -> Option<usize> {
@@ -239,6 +244,7 @@ mod tests {
         topology.shards.push(Shard::new(addr(7002)));
         topology.owners[8000..8192].fill(UNASSIGNED);
         let any = |_| true;
+        assert!(topology.serves(0) && topology.serves(1) && !topology.serves(2));
         assert_eq!(topology.owner_from(slot(8000), any), Some(1));
         assert_eq!(topology.owner_from(slot(8000), |shard| shard != 1), Some(0));
         topology.owners[8192..].fill(UNASSIGNED);

@@ -486,6 +486,27 @@ async fn pipelines_in_any_order_do_not_deadlock() {
 }
 
 #[tokio::test]
+async fn a_script_is_loaded_wherever_its_keys_may_be() {
+    let cluster = start(3);
+    let mut pool = pool(&cluster, |builder| builder);
+    let script = redis::Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1])");
+    for round in 1..=2 {
+        for node in cluster.masters() {
+            let key = key_on(&cluster, node, "s");
+            let mut call = script.prepare_invoke();
+            let sum: i32 = call.key(key).arg(5).invoke_async(&mut pool).await.unwrap();
+            assert_eq!(sum, round * 5);
+        }
+    }
+    let loads: u64 = cluster
+        .masters()
+        .iter()
+        .map(|node| calls(node, "script|load"))
+        .sum();
+    assert_eq!(loads, 3, "once, and everywhere");
+}
+
+#[tokio::test]
 async fn commands_for_every_shard_are_refused() {
     let cluster = start(3);
     let mut pool = pool(&cluster, |builder| builder);
@@ -556,7 +577,11 @@ fn urls_that_do_not_fit_are_refused() {
     assert!(matches!(refused(&["redis://h/2"]), BuildError::Unfit(_)));
     assert!(matches!(refused(&["carrot://h"]), BuildError::Url(_)));
     let nodes = Pool::builder(["redis://h"]).max_connections_per_node(0);
-    assert!(nodes.build().is_err());
+    let error = nodes.build().unwrap_err();
+    assert!(
+        error.to_string().starts_with("max_connections_per_node: "),
+        "{error}"
+    );
 }
 
 /// The handle goes wherever a redis-rs connection goes.

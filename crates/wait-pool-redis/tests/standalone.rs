@@ -494,6 +494,7 @@ async fn secrets_are_not_shown() {
         .build()
         .unwrap();
     let error = read::<i32>(&mut wrong, "a").await.unwrap_err();
+    assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed);
     assert!(
         error.to_string().to_lowercase().contains("authentication"),
         "{error}"

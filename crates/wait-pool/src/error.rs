@@ -106,6 +106,11 @@ impl BuildError {
     pub fn setting(&self) -> &'static str {
         self.setting
     }
+
+    /// Why its value makes no sense.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for AcquireError<E> {

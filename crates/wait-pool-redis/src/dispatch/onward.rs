@@ -20,6 +20,18 @@ pub(super) enum Target {
     Unknown,
 }
 
+impl From<Option<Arc<Node>>> for Target {
+    fn from(node: Option<Arc<Node>>) -> Self {
+        match node {
+            Some(node) => Self::Node {
+                node,
+                asking: false,
+            },
+            None => Self::Unknown,
+        }
+    }
+}
+
 impl PartialEq for Target {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {

@@ -1,4 +1,5 @@
-//! The check of a connection that has been idle for long, in a task of its own.
+//! A look at idle connections: the check of one that has been idle for long, in a task of its own,
+//! and the user's own look at all of them.
 //!
 //! A caller that gives up does not cancel it, so a deadline never costs a good connection. While it
 //! runs the connection has its slot and is nobody's. However the check ends, it is reported: a
@@ -6,9 +7,10 @@
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use crate::manager::Manager;
-use crate::shared::Shared;
+use crate::shared::{Shared, now};
 use crate::slots::Doubtful;
 
 /// Checks a connection and hands it back to the pool, or closes it.
@@ -16,11 +18,7 @@ pub(crate) fn check<M: Manager>(
     pool: &Arc<Shared<M>>,
     doubtful: Doubtful<M::Connection>,
 ) -> impl Future<Output = ()> + Send + use<M> {
-    let mut checked = Checked {
-        pool: Arc::downgrade(pool),
-        doubtful: Some(doubtful),
-        good: false,
-    };
+    let mut checked = Checked::new(pool, doubtful);
     let manager = Arc::clone(&pool.manager);
     let timeout = pool.config.check_timeout;
     async move {
@@ -35,17 +33,50 @@ pub(crate) fn check<M: Manager>(
     }
 }
 
-/// A connection under check; its drop tells the pool what came of it.
+/// Looks at the idle connections, closes those that `keep` does not want, and says how many.
+pub(crate) fn retain<M: Manager>(
+    pool: &Arc<Shared<M>>,
+    mut keep: impl FnMut(&M::Connection) -> bool,
+) -> usize {
+    let begun = now();
+    let idle = std::iter::from_fn(|| pool.begin_look(begun));
+    let looked_at: Vec<_> = idle.map(|one| Checked::new(pool, one)).collect();
+    let mut closed = 0;
+    for mut one in looked_at {
+        one.since = one.doubtful.as_ref().map(|idle| idle.since);
+        one.good = one
+            .doubtful
+            .as_ref()
+            .is_some_and(|idle| keep(&idle.connection));
+        closed += usize::from(!one.good);
+    }
+    closed
+}
+
+/// A connection being looked at; its drop tells the pool what came of it.
 struct Checked<M: Manager> {
     pool: Weak<Shared<M>>,
     doubtful: Option<Doubtful<M::Connection>>,
     good: bool,
+    /// Since when it counts as idle, if not since now.
+    since: Option<Instant>,
+}
+
+impl<M: Manager> Checked<M> {
+    fn new(pool: &Arc<Shared<M>>, doubtful: Doubtful<M::Connection>) -> Self {
+        Self {
+            pool: Arc::downgrade(pool),
+            doubtful: Some(doubtful),
+            good: false,
+            since: None,
+        }
+    }
 }
 
 impl<M: Manager> Drop for Checked<M> {
     fn drop(&mut self) {
         if let (Some(pool), Some(doubtful)) = (self.pool.upgrade(), self.doubtful.take()) {
-            pool.checked(doubtful, self.good);
+            pool.checked(doubtful, self.good, self.since);
         }
     }
 }

@@ -35,6 +35,26 @@ pub(crate) struct Lifetimes {
     pub(crate) min_idle: usize,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: Arc::from("default"),
+            max_size: 16,
+            max_leases: 64,
+            max_waiters: usize::MAX,
+            wait_timeout: Some(Duration::from_secs(5)),
+            connect_timeout: Duration::from_secs(5),
+            max_connecting: 2,
+            connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
+            check_idle_after: Duration::from_secs(30),
+            check_timeout: Duration::from_secs(1),
+            min_idle: 0,
+            idle_timeout: Some(Duration::from_secs(10 * 60)),
+            max_lifetime: Some(Duration::from_secs(30 * 60)),
+        }
+    }
+}
+
 impl Config {
     pub(crate) fn lifetimes(&self) -> Lifetimes {
         Lifetimes {
@@ -139,21 +159,7 @@ impl<M: Manager> Builder<M> {
     pub(crate) fn new(manager: M) -> Self {
         Self {
             manager,
-            config: Config {
-                name: Arc::from("default"),
-                max_size: 16,
-                max_leases: 64,
-                max_waiters: usize::MAX,
-                wait_timeout: Some(Duration::from_secs(5)),
-                connect_timeout: Duration::from_secs(5),
-                max_connecting: 2,
-                connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
-                check_idle_after: Duration::from_secs(30),
-                check_timeout: Duration::from_secs(1),
-                min_idle: 0,
-                idle_timeout: Some(Duration::from_secs(10 * 60)),
-                max_lifetime: Some(Duration::from_secs(30 * 60)),
-            },
+            config: Config::default(),
         }
     }
 

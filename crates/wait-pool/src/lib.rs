@@ -58,4 +58,4 @@ pub use error::{AcquireError, BuildError, ConnectError, Phase, Timeout, TryAcqui
 pub use guard::{Lease, Pooled};
 pub use manager::Manager;
 pub use pool::Pool;
-pub use status::Status;
+pub use status::{Holding, Status};

@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use crate::acquire::checkout;
+use crate::check;
 use crate::config::{Builder, Config, check_size};
 use crate::error::{AcquireError, BuildError, TryAcquireError};
 use crate::guard::{Held, Lease, Pooled};
@@ -16,7 +17,7 @@ use crate::line::Kind;
 use crate::manager::Manager;
 use crate::shared::Shared;
 use crate::slots::Grant;
-use crate::status::Status;
+use crate::status::{Holding, Status};
 use crate::transition::Tried;
 
 /// A bounded pool of connections whose callers wait in line.
@@ -244,6 +245,32 @@ impl<M: Manager> Pool<M> {
     /// before this returns, those in use when they come back.
     pub fn close(&self) {
         self.shared.close();
+    }
+
+    /// [`close`](Self::close), and waits until everything has come back and is closed.
+    ///
+    /// Cancel-safe: the pool is closed all the same.
+    ///
+    /// # Errors
+    ///
+    /// At the deadline, who still holds what: for how long, and where it was taken; the longest-held
+    /// first.
+    pub async fn close_with(&self, deadline: Instant) -> Result<(), Vec<Holding>> {
+        self.close();
+        let drained = poll_fn(|cx| match self.shared.drained(cx.waker().clone()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        });
+        let drained = tokio::time::timeout_at(deadline.into(), drained).await;
+        drained.map_err(|_| self.shared.holdings())
+    }
+
+    /// Looks at every idle connection and closes those that `keep` does not want. Says how many.
+    ///
+    /// `keep` is called without the pool's lock; the idle connections are nobody's meanwhile, so it
+    /// had better be quick. If it panics, those it has not been asked about are closed.
+    pub fn retain(&self, keep: impl FnMut(&M::Connection) -> bool) -> usize {
+        check::retain(&self.shared, keep)
     }
 
     /// Whether [`close`](Self::close) has been called.

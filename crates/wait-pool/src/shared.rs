@@ -21,7 +21,7 @@ use crate::line::{Failure, Kind, Outcome, WaiterId};
 use crate::manager::Manager;
 use crate::slots::{Doubtful, HoldId};
 use crate::state::State;
-use crate::status::Status;
+use crate::status::{Holding, Status};
 use crate::transition::{Effects, Entered, Tried};
 
 type Core<M> = State<<M as Manager>::Connection, <M as Manager>::Error>;
@@ -133,8 +133,26 @@ impl<M: Manager> Shared<M> {
         self.transition(|state, _, fx| state.attempt_lost(fx));
     }
 
-    pub(crate) fn checked(self: &Arc<Self>, doubtful: Doubtful<M::Connection>, good: bool) {
-        self.transition(|state, now, fx| state.checked(doubtful, good, now, fx));
+    pub(crate) fn begin_look(&self, before: Instant) -> Option<Doubtful<M::Connection>> {
+        self.state.lock().begin_look(before)
+    }
+
+    pub(crate) fn drained(&self, waker: Waker) -> bool {
+        let mut waker = Some(waker);
+        self.state.lock().drained(&mut waker)
+    }
+
+    pub(crate) fn holdings(&self) -> Vec<Holding> {
+        self.state.lock().holdings(now())
+    }
+
+    pub(crate) fn checked(
+        self: &Arc<Self>,
+        doubtful: Doubtful<M::Connection>,
+        good: bool,
+        since: Option<Instant>,
+    ) {
+        self.transition(|state, now, fx| state.checked(doubtful, good, since, now, fx));
     }
 
     pub(crate) fn look_at_idle(self: &Arc<Self>) {

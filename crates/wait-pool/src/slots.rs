@@ -38,16 +38,18 @@ pub(crate) struct Grant<C> {
     pub(crate) since: Instant,
 }
 
-/// A connection that has been idle for long, on its way to be checked.
+/// An idle connection on its way to be looked at, without the lock.
 #[derive(Debug)]
 pub(crate) struct Doubtful<C> {
-    pub(crate) slot: SlotId,
+    slot: SlotId,
     pub(crate) connection: Arc<C>,
+    /// Since when it has been idle.
+    pub(crate) since: Instant,
 }
 
 /// Names a slot while its connection is checked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SlotId(usize);
+struct SlotId(usize);
 
 #[derive(Debug)]
 pub(crate) struct Slots<C> {
@@ -213,22 +215,48 @@ impl<C> Slots<C> {
 
     /// Takes out an idle connection that has to be checked before it is used.
     pub(crate) fn begin_check(&mut self, now: Instant) -> Option<Doubtful<C>> {
-        let (slot, connection, _) = self.pop_idle(|is_stale| is_stale, now)?;
+        let (slot, connection, since) = self.pop_idle(|is_stale| is_stale, now)?;
         Some(Doubtful {
             slot: SlotId(slot),
             connection,
+            since,
         })
     }
 
-    /// Takes back a connection that has been checked, and found good or not. A bad one is returned,
-    /// to be dropped outside of the lock.
+    /// Takes out the connection that has been idle for longest, if that is since `before`.
+    pub(crate) fn begin_look(&mut self, before: Instant) -> Option<Doubtful<C>> {
+        let slot = *self.idle.first()?;
+        let since = self.idle_since(slot);
+        if since > before {
+            return None;
+        }
+        self.idle.remove(0);
+        match std::mem::replace(&mut self.slots[slot].state, Occupancy::Taken) {
+            Occupancy::Idle { connection, .. } => Some(Doubtful {
+                slot: SlotId(slot),
+                connection,
+                since,
+            }),
+            Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
+        }
+    }
+
+    /// Who holds what: since when, where it was taken. Oldest first.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (Instant, &'static Location<'static>)> {
+        self.holds.iter().map(|(_, hold)| (hold.since, hold.at))
+    }
+
+    /// Takes back a connection that has been looked at, and found good or not: idle `since` then, or
+    /// returned, to be dropped outside of the lock.
     pub(crate) fn end_check(
         &mut self,
-        Doubtful { slot, connection }: Doubtful<C>,
+        Doubtful {
+            slot, connection, ..
+        }: Doubtful<C>,
         good: bool,
-        now: Instant,
+        since: Instant,
     ) -> Option<Arc<C>> {
-        self.keep_or_remove(slot.0, connection, good, now)
+        self.keep_or_remove(slot.0, connection, good, since)
     }
 
     /// Takes back a connection that one holder had, and keeps it unless it is `broken`: then it is

@@ -34,6 +34,7 @@
 //! connection would have served (one exclusive caller, or as many leases as share a connection),
 //! and to everybody once no other attempt is under way.
 
+mod model;
 mod serve;
 mod upkeep;
 
@@ -68,8 +69,8 @@ pub(crate) struct State<C, E> {
     min_idle: usize,
     /// When the keeper wakes next, if there is one.
     keeper: Option<Instant>,
-    /// Who waits for `min_idle` connections to be open.
-    warming: Vec<Waker>,
+    /// Who waits for the pool to be warm, or to be drained, and looks again at each event.
+    watching: Vec<Waker>,
     /// How many leases went by the exclusive caller that is first.
     passed: usize,
     /// An attempt was lost: whoever is polled next has another one begun.
@@ -93,7 +94,7 @@ impl<C, E> State<C, E> {
             wanted_idle: config.min_idle,
             min_idle: config.min_idle,
             keeper: None,
-            warming: Vec::new(),
+            watching: Vec::new(),
             pool: Arc::clone(&config.name),
             passed: 0,
             orphaned: false,
@@ -262,7 +263,7 @@ impl<C, E> State<C, E> {
         fx: &mut Effects<C, E>,
     ) {
         fx.forget.extend(self.opening.succeeded());
-        fx.wake.extend(self.warming.drain(..));
+        fx.wake.extend(self.watching.drain(..));
         let connection = Arc::new(connection);
         // Counted again now, where before it had a place as an attempt.
         let unwanted = self.closed || self.slots.len() >= self.max_size;
@@ -284,7 +285,7 @@ impl<C, E> State<C, E> {
         let error = Arc::new(error);
         let before = self.opening.failed(Arc::clone(&error), now);
         fx.forget.extend(before);
-        fx.wake.extend(self.warming.drain(..));
+        fx.wake.extend(self.watching.drain(..));
         if self.slots.len() == 0 {
             self.tell(&Failure::Connect(error), fx);
         }
@@ -302,18 +303,19 @@ impl<C, E> State<C, E> {
         }
     }
 
-    /// A check of a long-idle connection is over.
+    /// An idle connection has been looked at. If it is good, it has been idle `since` then, or since
+    /// now if it has answered.
     pub(crate) fn checked(
         &mut self,
         doubtful: Doubtful<C>,
         good: bool,
+        since: Option<Instant>,
         now: Instant,
         fx: &mut Effects<C, E>,
     ) {
         self.checking -= 1;
-        let retired = self
-            .slots
-            .end_check(doubtful, good && !self.is_unwanted(), now);
+        let keep = good && !self.is_unwanted();
+        let retired = self.slots.end_check(doubtful, keep, since.unwrap_or(now));
         self.retire(retired, fx);
         self.serve(now, fx);
     }

@@ -1,5 +1,8 @@
 //! A pool's figures at one moment.
 
+use std::panic::Location;
+use std::time::Duration;
+
 /// One consistent snapshot of a pool, taken under its lock.
 ///
 /// `size == idle + in_use + opening + checking + closing`, where `closing` counts connections that are being
@@ -24,4 +27,14 @@ pub struct Status {
     pub holders: usize,
     /// Callers in the queue.
     pub waiting: usize,
+}
+
+/// A connection, or a part in one, that somebody has not given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holding {
+    /// For how long it has been held.
+    pub held_for: Duration,
+    /// Where it was taken.
+    pub taken_at: &'static Location<'static>,
 }

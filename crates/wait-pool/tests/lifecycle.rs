@@ -299,6 +299,75 @@ async fn connections_being_opened_beyond_a_smaller_bound_are_closed_when_they_ar
     assert_eq!(waiters.iter().filter(|waiter| waiter.is_woken()).count(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn close_with_waits_for_the_last_and_tells_who_is_late() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend.pool().build().unwrap();
+    let soon = || tokio::time::Instant::now().into_std() + MINUTE;
+    let late = pool.get().await.unwrap();
+    let line = line!() - 1;
+    advance(MINUTE).await;
+    let lease = pool.lease().await.unwrap();
+    let mut closing = task::spawn(pool.close_with(soon()));
+    assert_pending!(closing.poll());
+    assert!(pool.is_closed());
+    advance(2 * MINUTE).await;
+    let holdings = closing.await.unwrap_err();
+    let held: Vec<_> = holdings
+        .iter()
+        .map(|one| one.held_for.as_secs() / 60)
+        .collect();
+    assert_eq!(held, [3, 2]);
+    assert_eq!(
+        (holdings[0].taken_at.file(), holdings[0].taken_at.line()),
+        (file!(), line)
+    );
+
+    let mut again = task::spawn(pool.close_with(soon()));
+    assert_pending!(again.poll());
+    drop(late);
+    assert_pending!(again.poll());
+    drop(lease);
+    assert!(again.is_woken());
+    assert_ready_ok!(again.poll());
+    assert_eq!(backend.live(), 0);
+    pool.close_with(soon()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn retain_closes_what_is_not_wanted_and_changes_nothing_else() {
+    let backend = Backend::new(Gate::Ok);
+    let pool = backend.pool().max_lifetime(None).build().unwrap();
+    let held = pool.get().await.unwrap();
+    open(&pool, 4).await;
+    advance(9 * MINUTE).await;
+    let mut seen = Vec::new();
+    let closed = pool.retain(|connection| {
+        seen.push(connection.number);
+        assert_eq!(
+            pool.status().checking,
+            4 - (seen.len() - 1),
+            "called without the lock"
+        );
+        connection.number % 2 == 0
+    });
+    seen.sort_unstable();
+    assert_eq!((closed, seen), (2, vec![1, 2, 3, 4]));
+    assert_eq!((pool.status().idle, backend.live()), (2, 3));
+    advance(2 * MINUTE).await;
+    until("they have been idle since they were", || {
+        pool.status().idle == 0
+    })
+    .await;
+    drop(held);
+    let idle = pool.status().idle;
+    let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        pool.retain(|_| panic!("in the middle"));
+    }));
+    assert!(panics.is_err());
+    assert_eq!((idle, pool.status().size), (1, 0), "the place is not lost");
+}
+
 /// G14: no traffic, no tasks, no timers.
 #[tokio::test(start_paused = true)]
 async fn nothing_runs_when_nothing_is_due() {

@@ -12,9 +12,13 @@ pub(super) fn code(source: &str) -> String {
         .collect()
 }
 
-/// How many lines come before the test module; all of them if there is none.
+/// How many lines come before the test module, or before a file says that it is one; all of them if
+/// there is none.
 pub(super) fn lines_before_tests(source: &str) -> usize {
     let lines: Vec<&str> = source.lines().collect();
+    if let Some(all_of_it) = lines.iter().position(|line| line.trim() == "#![cfg(test)]") {
+        return all_of_it;
+    }
     let starts = |pair: &[&str]| {
         let (attribute, item) = (pair[0].trim(), pair[1].trim());
         attribute.starts_with("#[cfg(") && attribute.contains("test") && item.starts_with("mod ")
@@ -166,6 +170,7 @@ mod tests {
         assert_eq!(squeezed(source), "a");
         assert_eq!(lines_before_tests(source), 1);
         assert_eq!(lines_before_tests("a\n#[cfg(test)]\nfn b() {}\n"), 3);
+        assert_eq!(lines_before_tests("//! a\n\n#![cfg(test)]\n\nuse b;\n"), 2);
     }
 
     #[test]

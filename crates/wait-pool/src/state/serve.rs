@@ -10,6 +10,10 @@ use crate::transition::{Effects, Opens};
 impl<C, E> State<C, E> {
     /// Hands out what there is, in the order of the tickets, and opens what is missing.
     pub(super) fn serve(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+        if self.closed {
+            // Somebody may wait for the last one to be gone.
+            fx.wake.extend(self.watching.drain(..));
+        }
         loop {
             self.pass_over_the_late(now, fx);
             self.set_aside();

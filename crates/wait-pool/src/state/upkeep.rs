@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use super::State;
 use crate::line::Failure;
+use crate::slots::Doubtful;
+use crate::status::Holding;
 use crate::transition::Effects;
 
 impl<C, E> State<C, E> {
@@ -60,6 +62,32 @@ impl<C, E> State<C, E> {
         }
     }
 
+    /// Takes out an idle connection to be looked at, if it has been idle since `before`.
+    pub(crate) fn begin_look(&mut self, before: Instant) -> Option<Doubtful<C>> {
+        let doubtful = self.slots.begin_look(before)?;
+        self.checking += 1;
+        Some(doubtful)
+    }
+
+    /// Whether a closed pool has nothing left in use; else whoever asks is woken.
+    pub(crate) fn drained(&mut self, waker: &mut Option<Waker>) -> bool {
+        let drained = self.slots.len() == 0 && self.closing == 0;
+        if !drained {
+            self.watching.extend(waker.take());
+        }
+        drained
+    }
+
+    /// Who holds what.
+    pub(crate) fn holdings(&self, now: Instant) -> Vec<Holding> {
+        let held = self.slots.held();
+        held.map(|(since, taken_at)| Holding {
+            held_for: now.saturating_duration_since(since),
+            taken_at,
+        })
+        .collect()
+    }
+
     /// Has `min_idle` connections opened. Tells whether they are open, or, to who has `asked`
     /// before, why one could not be. Else its waker is taken.
     pub(crate) fn warm_up(
@@ -79,7 +107,7 @@ impl<C, E> State<C, E> {
             Some(error) if asked => return Some(Err(Failure::Connect(Arc::clone(error)))),
             _ => {}
         }
-        self.warming.extend(waker.take());
+        self.watching.extend(waker.take());
         self.make_room(now, fx);
         None
     }
@@ -102,7 +130,7 @@ impl<C, E> State<C, E> {
         while let Some(kind) = self.line.first() {
             fx.wake.extend(self.line.fail(kind, Failure::Closed));
         }
-        fx.wake.extend(self.warming.drain(..));
+        fx.wake.extend(self.watching.drain(..));
         let idle = self.slots.close_idle(usize::MAX);
         self.retire(idle, fx);
     }

@@ -48,7 +48,7 @@ pin_project! {
         kind: Kind,
         at: &'static Location<'static>,
         deadline: Option<Instant>,
-        waiting: Option<WaiterId>,
+        waiting: Option<Waiting>,
         #[pin]
         timer: Option<Sleep>,
     }
@@ -56,11 +56,17 @@ pin_project! {
     impl<M: Manager> PinnedDrop for Acquire<'_, M> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(id) = this.waiting.take() {
-                this.pool.leave(id);
+            if let Some(waiting) = this.waiting.take() {
+                this.pool.leave(waiting.id);
             }
         }
     }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    id: WaiterId,
+    since: Instant,
 }
 
 impl<M: Manager> Acquire<'_, M> {
@@ -72,25 +78,32 @@ impl<M: Manager> Acquire<'_, M> {
     ) -> Result<Option<Grant<M::Connection>>, AcquireError<M::Error>> {
         let this = self.as_mut().project();
         match this.pool.try_enter(*this.kind, this.at) {
-            Tried::Granted(grant) => return Ok(Some(grant)),
+            Tried::Granted(grant) => {
+                this.pool.metrics.waited(Duration::ZERO);
+                return Ok(Some(grant));
+            }
             Tried::Closed => return Err(AcquireError::Closed),
             Tried::Empty => {}
         }
         if !this.pool.enter_runtime() {
             return Err(AcquireError::NoRuntime);
         }
-        let deadline = earlier(*this.deadline, this.pool.config.wait_timeout);
+        let since = now();
+        let deadline = earlier(*this.deadline, this.pool.config.wait_timeout, since);
         match this
             .pool
             .enter(*this.kind, this.at, waker.clone(), deadline)
         {
-            Entered::Granted(grant) => return Ok(Some(grant)),
+            Entered::Granted(grant) => {
+                this.pool.metrics.waited(Duration::ZERO);
+                return Ok(Some(grant));
+            }
             Entered::Closed => return Err(AcquireError::Closed),
             Entered::Full(status) => {
                 let pool = Arc::clone(&this.pool.config.name);
                 return Err(AcquireError::QueueFull { pool, status });
             }
-            Entered::Queued(id) => *this.waiting = Some(id),
+            Entered::Queued(id) => *this.waiting = Some(Waiting { id, since }),
         }
         let timer = deadline.map(|deadline| tokio::time::sleep_until(deadline.into()));
         self.project().timer.set(timer);
@@ -112,31 +125,42 @@ impl<M: Manager> Future for Acquire<'_, M> {
                 }
                 None => None,
             },
-            Some(id) => self.pool.poll(id, cx.waker().clone()),
+            Some(Waiting { id, .. }) => self.pool.poll(id, cx.waker().clone()),
         };
         let this = self.project();
         if let Some(outcome) = settled {
-            *this.waiting = None;
+            let waiting = this.waiting.take().expect("it waited");
             budget.made_progress();
-            return Poll::Ready(taken(outcome));
+            return Poll::Ready(taken(this.pool, waiting, outcome));
         }
         match this.timer.as_pin_mut().map(|timer| timer.poll(cx)) {
             None | Some(Poll::Pending) => Poll::Pending,
             Some(Poll::Ready(())) => {
-                let id = this.waiting.take().expect("it waits");
+                let waiting = this.waiting.take().expect("it waits");
                 budget.made_progress();
-                Poll::Ready(taken(this.pool.expire(id)))
+                Poll::Ready(taken(this.pool, waiting, this.pool.expire(waiting.id)))
             }
         }
     }
 }
 
-/// What a caller makes of what it was given.
-fn taken<C, E>(outcome: Outcome<C, E>) -> Result<Grant<C>, AcquireError<E>> {
+/// What a caller that waited makes of what it was given.
+fn taken<M: Manager>(
+    pool: &Shared<M>,
+    waiting: Waiting,
+    outcome: Outcome<M::Connection, M::Error>,
+) -> Result<Grant<M::Connection>, AcquireError<M::Error>> {
     match outcome {
-        Outcome::Granted(grant) => Ok(grant),
+        Outcome::Granted(grant) => {
+            let waited = now().saturating_duration_since(waiting.since);
+            pool.metrics.waited(waited);
+            Ok(grant)
+        }
         Outcome::Failed(failure) => Err(failure.into()),
-        Outcome::Late(report) => Err(AcquireError::Timeout(report)),
+        Outcome::Late(report) => {
+            pool.metrics.timed_out();
+            Err(AcquireError::Timeout(report))
+        }
         Outcome::Waiting(_) => unreachable!("who waits is not settled"),
     }
 }
@@ -151,8 +175,12 @@ impl<E> From<Failure<E>> for AcquireError<E> {
 }
 
 /// The end of the wait; a timeout beyond the end of the clock is none.
-fn earlier(deadline: Option<Instant>, timeout: Option<Duration>) -> Option<Instant> {
-    let timeout = timeout.and_then(|timeout| now().checked_add(timeout));
+fn earlier(
+    deadline: Option<Instant>,
+    timeout: Option<Duration>,
+    since: Instant,
+) -> Option<Instant> {
+    let timeout = timeout.and_then(|timeout| since.checked_add(timeout));
     match (deadline, timeout) {
         (Some(deadline), Some(timeout)) => Some(deadline.min(timeout)),
         (deadline, timeout) => deadline.or(timeout),

@@ -6,10 +6,11 @@
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use crate::error::ConnectError;
 use crate::manager::Manager;
-use crate::shared::Shared;
+use crate::shared::{Shared, now};
 use crate::transition::Opens;
 
 /// Waits as long as it has to, then opens a connection and hands it to the pool.
@@ -30,11 +31,12 @@ pub(crate) fn attempt<M: Manager>(
         }
         if place.is_wanted() {
             place.connecting = true;
+            let begun = now();
             let outcome = match tokio::time::timeout(timeout, manager.connect()).await {
                 Ok(connected) => connected.map_err(ConnectError::Failed),
                 Err(_) => Err(ConnectError::TimedOut(timeout)),
             };
-            place.settle(outcome);
+            place.settle(outcome, begun);
         }
     }
 }
@@ -52,11 +54,14 @@ impl<M: Manager> Place<M> {
         self.pool.upgrade().is_some_and(|pool| !pool.is_closed())
     }
 
-    fn settle(mut self, outcome: Result<M::Connection, ConnectError<M::Error>>) {
+    fn settle(mut self, outcome: Result<M::Connection, ConnectError<M::Error>>, begun: Instant) {
         let pool = std::mem::take(&mut self.pool);
         let Some(pool) = pool.upgrade() else { return };
         match outcome {
-            Ok(connection) => pool.connected(connection, self.generation),
+            Ok(connection) => {
+                pool.metrics.created(now().saturating_duration_since(begun));
+                pool.connected(connection, self.generation);
+            }
             Err(error) => pool.connect_failed(error),
         }
     }

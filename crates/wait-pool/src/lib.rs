@@ -27,6 +27,12 @@
 //! checked before it is used; after `idle_timeout` it is closed, unless only `min_idle` are left; after
 //! `max_lifetime` it is replaced as soon as nobody holds it. [`Pool::clear`] ends a whole generation.
 //!
+//! # Metrics
+//!
+//! Pools report to the [`metrics`](https://docs.rs/metrics) facade: connections by state, callers in
+//! line, timeouts, and how long it took to open, to wait and to use. Install a recorder before the
+//! pool is built.
+//!
 //! # What is absent on purpose
 //!
 //! - A check on every checkout or return: only connections idle for longer than `check_idle_after`
@@ -44,6 +50,7 @@ mod guard;
 mod keeper;
 mod line;
 mod manager;
+mod metrics;
 mod opening;
 mod pool;
 mod queue;

@@ -19,6 +19,7 @@ use crate::error::ConnectError;
 use crate::keeper;
 use crate::line::{Failure, Kind, Outcome, WaiterId};
 use crate::manager::Manager;
+use crate::metrics::{Levels, Metrics};
 use crate::slots::{Doubtful, HoldId};
 use crate::state::State;
 use crate::status::{Holding, Status};
@@ -31,6 +32,7 @@ pub(crate) struct Shared<M: Manager> {
     /// By itself, so that an attempt to connect does not keep the pool alive.
     pub(crate) manager: Arc<M>,
     pub(crate) config: Config,
+    pub(crate) metrics: Metrics,
     state: Mutex<Core<M>>,
     /// Where the last caller to wait did so. Connections are opened there, since whoever has one
     /// opened may do so from a runtime that ends, or from none.
@@ -40,7 +42,10 @@ pub(crate) struct Shared<M: Manager> {
 impl<M: Manager> Shared<M> {
     pub(crate) fn new(manager: M, config: Config) -> Self {
         let state = State::new(&config, fastrand::u64(..));
+        let metrics = Metrics::new(&config);
+        metrics.moved(Levels::default(), state.levels());
         Self {
+            metrics,
             manager: Arc::new(manager),
             config,
             state: Mutex::new(state),
@@ -63,10 +68,10 @@ impl<M: Manager> Shared<M> {
         kind: Kind,
         at: &'static Location<'static>,
     ) -> Tried<M::Connection> {
-        let mut state = self.state.lock();
-        let tried = state.try_enter(kind, at, now());
-        let lacks_spare = state.lacks_spare();
-        drop(state);
+        let (tried, lacks_spare) = self.locked(|state, now| {
+            let tried = state.try_enter(kind, at, now);
+            (tried, state.lacks_spare())
+        });
         if lacks_spare {
             self.transition(|state, now, fx| state.make_room(now, fx));
         }
@@ -109,11 +114,14 @@ impl<M: Manager> Shared<M> {
         connection: Arc<M::Connection>,
         broken: bool,
     ) {
-        self.transition(|state, now, fx| state.give_back(hold, connection, broken, now, fx));
+        let used =
+            self.transition(|state, now, fx| state.give_back(hold, connection, broken, now, fx));
+        self.metrics.used(used);
     }
 
     pub(crate) fn end_lease(self: &Arc<Self>, hold: HoldId, broken: bool) {
-        self.transition(|state, now, fx| state.end_lease(hold, broken, now, fx));
+        let used = self.transition(|state, now, fx| state.end_lease(hold, broken, now, fx));
+        self.metrics.used(used);
     }
 
     pub(crate) fn detach(self: &Arc<Self>, hold: HoldId) {
@@ -134,7 +142,7 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn begin_look(&self, before: Instant) -> Option<Doubtful<M::Connection>> {
-        self.state.lock().begin_look(before)
+        self.locked(|state, _| state.begin_look(before))
     }
 
     pub(crate) fn drained(&self, waker: Waker) -> bool {
@@ -212,10 +220,21 @@ impl<M: Manager> Shared<M> {
         step: impl FnOnce(&mut Core<M>, Instant, &mut Todo<M>) -> R,
     ) -> R {
         let mut fx = Effects::none();
-        let result = step(&mut self.state.lock(), now(), &mut fx);
+        let result = self.locked(|state, now| step(state, now, &mut fx));
         if !fx.is_none() {
             self.carry_out(fx);
         }
+        result
+    }
+
+    /// Takes the lock, and shows afterwards what has changed.
+    fn locked<R>(&self, step: impl FnOnce(&mut Core<M>, Instant) -> R) -> R {
+        let mut state = self.state.lock();
+        let before = state.levels();
+        let result = step(&mut state, now());
+        let after = state.levels();
+        drop(state);
+        self.metrics.moved(before, after);
         result
     }
 
@@ -260,6 +279,13 @@ impl<M: Manager> Shared<M> {
         if let Some(runtime) = home.or_else(|| Handle::try_current().ok()) {
             drop(runtime.spawn(task));
         }
+    }
+}
+
+impl<M: Manager> Drop for Shared<M> {
+    fn drop(&mut self) {
+        let levels = self.state.get_mut().levels();
+        self.metrics.moved(levels, Levels::default());
     }
 }
 

@@ -241,6 +241,11 @@ impl<C> Slots<C> {
         }
     }
 
+    /// Since when a holder has its connection.
+    pub(crate) fn held_since(&self, hold: HoldId) -> Instant {
+        self.holds.get(hold.0).since
+    }
+
     /// Who holds what: since when, where it was taken. Oldest first.
     pub(crate) fn held(&self) -> impl Iterator<Item = (Instant, &'static Location<'static>)> {
         self.holds.iter().map(|(_, hold)| (hold.since, hold.at))

@@ -34,6 +34,7 @@
 //! connection would have served (one exclusive caller, or as many leases as share a connection),
 //! and to everybody once no other attempt is under way.
 
+mod figures;
 mod model;
 mod serve;
 mod upkeep;
@@ -41,15 +42,14 @@ mod upkeep;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::config::Config;
-use crate::error::{ConnectError, Phase, Timeout};
+use crate::error::ConnectError;
 use crate::line::{Failure, Kind, Line, Outcome, WaiterId};
 use crate::opening::Opening;
 use crate::slots::{Doubtful, Grant, HoldId, Slots};
-use crate::status::Status;
 use crate::transition::{Effects, Entered, Tried};
 
 #[derive(Debug)]
@@ -214,7 +214,7 @@ impl<C, E> State<C, E> {
         (Outcome::Late(report), Some(waiter))
     }
 
-    /// A connection taken alone comes back.
+    /// A connection taken alone comes back. Says how long it was held.
     pub(crate) fn give_back(
         &mut self,
         hold: HoldId,
@@ -222,24 +222,29 @@ impl<C, E> State<C, E> {
         broken: bool,
         now: Instant,
         fx: &mut Effects<C, E>,
-    ) {
+    ) -> Duration {
+        let used = now.saturating_duration_since(self.slots.held_since(hold));
         let broken = broken || self.is_unwanted();
         let retired = self.slots.give_back(hold, connection, broken, now);
         self.retire(retired, fx);
         self.serve(now, fx);
+        used
     }
 
-    /// A lease ends. The caller has dropped its reference to the connection before.
+    /// A lease ends. The caller has dropped its reference to the connection before. Says how long
+    /// it was held.
     pub(crate) fn end_lease(
         &mut self,
         hold: HoldId,
         broken: bool,
         now: Instant,
         fx: &mut Effects<C, E>,
-    ) {
+    ) -> Duration {
+        let used = now.saturating_duration_since(self.slots.held_since(hold));
         let retired = self.slots.leave(hold, broken || self.is_unwanted(), now);
         self.retire(retired, fx);
         self.serve(now, fx);
+        used
     }
 
     /// The holder keeps the connection for good; its place is free.
@@ -322,41 +327,6 @@ impl<C, E> State<C, E> {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        Status {
-            max_size: self.max_size,
-            size: self.size(),
-            idle: self.slots.idle(),
-            in_use: self.in_use(),
-            opening: self.opening.under_way(),
-            checking: self.checking,
-            holders: self.slots.holders(),
-            waiting: self.line.total(),
-        }
-    }
-
-    /// What a caller is told whose deadline has passed.
-    fn report(&self, since: Instant, ahead: usize, now: Instant) -> Box<Timeout<E>> {
-        let longest = self.slots.longest_held();
-        Box::new(Timeout {
-            pool: Arc::clone(&self.pool),
-            phase: self.phase(),
-            waited: now.saturating_duration_since(since),
-            ahead,
-            status: self.status(),
-            last_connect_error: self.opening.last_error().cloned(),
-            longest_held: longest.map(|(since, at)| (now.saturating_duration_since(since), at)),
-        })
-    }
-
-    fn phase(&self) -> Phase {
-        match (self.in_use(), self.checking, self.opening.under_way()) {
-            (0, 1.., _) => Phase::Checking,
-            (0, 0, 1..) => Phase::Connecting,
-            _ => Phase::Queued,
-        }
     }
 
     /// Whether a connection that comes back is to be closed.

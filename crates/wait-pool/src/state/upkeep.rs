@@ -7,7 +7,6 @@ use std::time::Instant;
 use super::State;
 use crate::line::Failure;
 use crate::slots::Doubtful;
-use crate::status::Holding;
 use crate::transition::Effects;
 
 impl<C, E> State<C, E> {
@@ -76,16 +75,6 @@ impl<C, E> State<C, E> {
             self.watching.extend(waker.take());
         }
         drained
-    }
-
-    /// Who holds what.
-    pub(crate) fn holdings(&self, now: Instant) -> Vec<Holding> {
-        let held = self.slots.held();
-        held.map(|(since, taken_at)| Holding {
-            held_for: now.saturating_duration_since(since),
-            taken_at,
-        })
-        .collect()
     }
 
     /// Has `min_idle` connections opened. Tells whether they are open, or, to who has `asked`

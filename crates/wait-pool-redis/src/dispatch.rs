@@ -133,18 +133,24 @@ impl Dispatch {
         };
 
         let any = any_slot(items);
-        let targets = items.iter().flat_map(|item| {
-            let route = item.routed.route;
-            let everywhere = (route == Route::Every).then(|| snapshot.serving().cloned());
-            let one = (route != Route::Every).then(|| snapshot.primary(route, any));
-            let nodes = everywhere.into_iter().flatten().map(Some).chain(one);
-            nodes.map(|node| (Target::from(node), *item))
-        });
-        let mut parts = plan::group(targets);
+        let mut targets = Vec::with_capacity(items.len());
+        for item in items {
+            match item.routed.route {
+                Route::Every => {
+                    let nodes = snapshot.serving().cloned().map(Some);
+                    targets.extend(nodes.map(|node| (Target::from(node), *item)));
+                }
+                route => targets.push((Target::from(snapshot.primary(route, any)), *item)),
+            }
+        }
+        let parts = plan::group(targets);
         let whole = pipeline.filter(|_| parts.len() == 1);
         let mut answers = Answers::new(items.len());
         let mut running = FuturesUnordered::new();
-        for part in parts.drain(..) {
+        for part in parts {
+            part.items
+                .iter()
+                .for_each(|item| answers.expect(item.position));
             running.push(self.part(part, whole, MOST_REPEATS, deadline));
         }
         let late = {

@@ -72,15 +72,8 @@ impl Node {
         deadline: Option<Instant>,
     ) -> Result<Vec<Value>, Failure> {
         let link = self.lease(deadline).await?;
-        let values = link
-            .items(items, asking)
-            .await
-            .map_err(Failure::after_sending)?;
-        if values.len() == items.len() {
-            return Ok(values);
-        }
-        link.discard();
-        Err(Failure::miscounted(&self.addr))
+        let sent = link.items(items, asking).await;
+        self.counted(sent, items.len(), link)
     }
 
     /// Sends a pipeline as it is in one write on a shared connection.
@@ -94,8 +87,23 @@ impl Node {
         deadline: Option<Instant>,
     ) -> Result<Vec<Value>, Failure> {
         let link = self.lease(deadline).await?;
-        let sent = link.pipeline(pipeline, offset, count);
-        sent.await.map_err(Failure::after_sending)
+        let sent = link.pipeline(pipeline, offset, count).await;
+        self.counted(sent, count, link)
+    }
+
+    /// A connection with too many or too few answers would give somebody else's to the next.
+    fn counted(
+        &self,
+        sent: RedisResult<Vec<Value>>,
+        expected: usize,
+        link: Lease<Connector>,
+    ) -> Result<Vec<Value>, Failure> {
+        let values = sent.map_err(Failure::after_sending)?;
+        if values.len() == expected {
+            return Ok(values);
+        }
+        link.discard();
+        Err(Failure::miscounted(&self.addr))
     }
 
     async fn lease(&self, deadline: Option<Instant>) -> Result<Lease<Connector>, Failure> {

@@ -62,24 +62,44 @@ pub(crate) struct CrossSlot;
 
 /// The answers to a batch, each at the position of its command.
 #[derive(Debug)]
-pub(crate) struct Answers(Vec<Option<Result<Value, Failure>>>);
+pub(crate) struct Answers(Vec<Answer>);
+
+#[derive(Debug)]
+struct Answer {
+    /// How many nodes have yet to answer.
+    missing: usize,
+    /// What those who have answered said: an error of one of them stands.
+    so_far: Option<Result<Value, Failure>>,
+}
 
 impl Answers {
     pub(crate) fn new(count: usize) -> Self {
-        Self(std::iter::repeat_with(|| None).take(count).collect())
+        let unasked = || Answer {
+            missing: 0,
+            so_far: None,
+        };
+        Self(std::iter::repeat_with(unasked).take(count).collect())
     }
 
-    /// Answers a position. Where several nodes answer for one, an error stands.
+    /// One more node is asked for this position.
+    pub(crate) fn expect(&mut self, position: usize) {
+        self.0[position].missing += 1;
+    }
+
+    /// A node has answered.
     pub(crate) fn put(&mut self, position: usize, answer: Result<Value, Failure>) {
-        match &self.0[position] {
-            Some(Err(_) | Ok(Value::ServerError(_))) => {}
-            None | Some(Ok(_)) => self.0[position] = Some(answer),
+        let Answer { missing, so_far } = &mut self.0[position];
+        *missing = missing.saturating_sub(1);
+        if !matches!(so_far, Some(Err(_) | Ok(Value::ServerError(_)))) {
+            *so_far = Some(answer);
         }
     }
 
-    /// Answers what is still open.
+    /// Those who have not answered this position will not.
     pub(crate) fn fill(&mut self, position: usize, failure: impl FnOnce() -> Failure) {
-        self.0[position].get_or_insert_with(|| Err(failure()));
+        if self.0[position].missing > 0 {
+            self.put(position, Err(failure()));
+        }
     }
 
     /// The values in the order of the commands.
@@ -89,16 +109,17 @@ impl Answers {
     /// The first error if no position has an answer of a server. Where some have, an error is the
     /// value of its position.
     pub(crate) fn into_values(self) -> RedisResult<Vec<Value>> {
-        let answered = |answer: &Option<Result<_, _>>| matches!(answer, Some(Ok(_)));
-        if let Some(Some(Err(first))) = self.0.first()
+        let answered = |answer: &Answer| matches!(answer.so_far, Some(Ok(_)));
+        if let Some(Some(Err(first))) = self.0.first().map(|answer| &answer.so_far)
             && !self.0.iter().any(answered)
         {
             return Err(first.error.clone());
         }
-        let value = |answer: Option<Result<Value, Failure>>| match answer {
+        let value = |answer: Answer| match answer.so_far {
             Some(Ok(value)) => value,
             Some(Err(failure)) => failure.into_position(),
-            None => unreachable!("every position is answered or filled"),
+            // Nobody was asked.
+            None => Failure::unserved().into_position(),
         };
         Ok(self.0.into_iter().map(value).collect())
     }
@@ -167,9 +188,20 @@ mod tests {
         assert_eq!(slot(&["GET a", "GET b"]), Err(CrossSlot));
     }
 
+    /// One node each is asked for so many positions.
+    fn asked(count: usize) -> Answers {
+        let mut answers = Answers::new(count);
+        (0..count).for_each(|position| answers.expect(position));
+        answers
+    }
+
+    fn late() -> Failure {
+        Failure::late("late".into())
+    }
+
     #[test]
     fn answers_come_in_the_order_of_the_commands() {
-        let mut answers = Answers::new(3);
+        let mut answers = asked(3);
         answers.put(2, Ok(Value::Int(2)));
         answers.put(0, Ok(Value::Int(0)));
         answers.put(1, Ok(Value::Int(1)));
@@ -179,8 +211,7 @@ mod tests {
 
     #[test]
     fn an_error_stands_at_its_position_unless_there_is_nothing_else() {
-        let late = || Failure::late("late".into());
-        let mut some = Answers::new(2);
+        let mut some = asked(2);
         some.put(1, Ok(Value::Nil));
         some.fill(0, late);
         some.fill(1, late);
@@ -188,7 +219,7 @@ mod tests {
         assert!(matches!(&values[0], Value::ServerError(error) if error.code() == "TIMEOUT"));
         assert_eq!(values[1], Value::Nil);
 
-        let mut none = Answers::new(2);
+        let mut none = asked(2);
         none.fill(0, late);
         none.fill(1, late);
         assert!(none.into_values().unwrap_err().is_timeout());
@@ -196,12 +227,27 @@ mod tests {
 
     #[test]
     fn of_several_answers_to_one_command_an_error_stands() {
-        let late = || Failure::late("late".into());
         let mut answers = Answers::new(1);
+        (0..3).for_each(|_| answers.expect(0));
         answers.put(0, Ok(Value::Okay));
         answers.put(0, Err(late()));
         answers.put(0, Ok(Value::Okay));
         assert!(answers.into_values().unwrap_err().is_timeout());
+    }
+
+    #[test]
+    fn an_answer_that_one_of_several_nodes_still_owes_is_none() {
+        let mut answers = Answers::new(1);
+        (0..2).for_each(|_| answers.expect(0));
+        answers.put(0, Ok(Value::Okay));
+        answers.fill(0, late);
+        assert!(answers.into_values().unwrap_err().is_timeout());
+    }
+
+    #[test]
+    fn a_position_that_nobody_was_asked_for_says_so() {
+        let values = Answers::new(1).into_values().unwrap();
+        assert!(matches!(&values[0], Value::ServerError(error) if error.code() == "CLUSTERDOWN"));
     }
 
     #[test]

@@ -217,6 +217,24 @@ async fn a_command_whose_answer_is_not_wanted_is_redirected_all_the_same() {
     );
 }
 
+/// It has succeeded if all nodes have it, and not if one still owes its answer.
+#[tokio::test]
+async fn a_script_that_one_node_did_not_take_is_not_loaded() {
+    let cluster = partial(3, 0);
+    let limit = Duration::from_millis(300);
+    let mut pool = Pool::builder(cluster.urls())
+        .request_timeout(limit)
+        .build()
+        .unwrap();
+    let load = redis::cmd("SCRIPT").arg("LOAD").arg("return 1").take();
+    let sha: String = load.query_async(&mut pool).await.unwrap();
+    cluster.masters()[1].stop();
+    let late: RedisResult<String> = load.query_async(&mut pool).await;
+    cluster.masters()[1].cont();
+    assert!(late.unwrap_err().is_timeout());
+    assert_eq!(load.query_async::<String>(&mut pool).await.unwrap(), sha);
+}
+
 /// A dead master that is still listed, and one that serves no slot, are no place for a PING.
 #[tokio::test]
 async fn commands_without_keys_go_to_nodes_that_serve() {

@@ -9,7 +9,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Backend, Gate, until};
+use common::{Backend, Gate, runtime, until};
 use tokio_test::{assert_pending, assert_ready_ok, task};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,12 +182,6 @@ fn a_connection_whose_check_was_cut_short_is_closed() {
         .check_idle_after(Duration::ZERO)
         .build()
         .unwrap();
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    };
     let first = runtime();
     let number = first.block_on(async { pool.get().await.unwrap().number });
     *backend.check.lock() = Gate::Never;

@@ -9,7 +9,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Backend, Connector, Gate, until};
+use common::{Backend, Connector, Gate, runtime, until};
 use tokio::time::advance;
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use wait_pool::{AcquireError, Pool};
@@ -412,12 +412,6 @@ fn a_keeper_that_ended_with_its_runtime_is_replaced() {
     let backend = Backend::new(Gate::Ok);
     let short = Duration::from_millis(20);
     let pool = backend.pool().idle_timeout(short).build().unwrap();
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    };
     let first = runtime();
     first.block_on(open(&pool, 2));
     drop(first);

@@ -9,14 +9,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Backend, Gate};
-use tokio::runtime::{Builder, Runtime};
+use common::{Backend, Gate, runtime};
 use tokio_test::{assert_ready_err, task};
 use wait_pool::AcquireError;
-
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
 
 #[test]
 fn a_guard_may_be_dropped_outside_of_a_runtime() {

@@ -188,6 +188,18 @@ impl Manager for Connector {
     }
 }
 
+/// A runtime for tests that outlive it.
+///
+/// # Panics
+///
+/// If the system gives none.
+pub fn runtime() -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime")
+}
+
 /// Lets spawned tasks run until `done` says so.
 ///
 /// # Panics

@@ -107,10 +107,7 @@ impl Node {
     }
 
     async fn lease(&self, deadline: Option<Instant>) -> Result<Lease<Connector>, Failure> {
-        let lease = match deadline {
-            Some(deadline) => self.pool.lease_until(deadline).await,
-            None => self.pool.lease().await,
-        };
+        let lease = self.pool.request().deadline(deadline).lease().await;
         lease.map_err(|error| Failure::no_connection(&self.addr, error))
     }
 }

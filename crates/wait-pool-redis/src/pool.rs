@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::Either;
 use redis::aio::ConnectionLike;
 use redis::{
     Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
@@ -111,10 +110,7 @@ impl Pool {
         let limit = self.server.request_timeout;
         let deadline = limit.and_then(|limit| now.checked_add(limit));
         // Called here, not inside the block, so that the pool is told the caller's location.
-        let held = match deadline {
-            Some(deadline) => Either::Left(self.server.pool.get_until(deadline)),
-            None => Either::Right(self.server.pool.get()),
-        };
+        let held = self.server.pool.request().deadline(deadline).get();
         async move {
             let held = held.await;
             let held = held.map_err(|error| error::no_connection(&self.server.addr, error))?;

@@ -1,188 +1,257 @@
 //! Waiting for a connection. [`Acquire`] is the only hand-written future of the crate.
 //!
 //! What a drop does: before the first poll nothing, since the caller never was in line; while it
-//! waits it leaves the line, and a connection it had been handed goes to the next. Connects and
-//! checks run in tasks of their own and go on.
+//! waits it leaves the line, and a connection it had been handed goes to the next. While a
+//! `before_use` hook runs, the connection is closed. Connects and checks run in tasks of their own and
+//! go on.
 
 use std::future::Future;
-use std::panic::Location;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use pin_project_lite::pin_project;
+use tokio::runtime::Id;
 use tokio::time::Sleep;
 
-use crate::error::AcquireError;
+use crate::error::{AcquireError, ConnectError};
+use crate::event::{CheckOutFailedReason, Event};
 use crate::guard::Held;
-use crate::line::{Failure, Kind, Outcome, WaiterId};
+use crate::line::{Ask, Failure, Kind, Outcome};
 use crate::manager::Manager;
-use crate::shared::{Shared, now};
+use crate::shared::Shared;
 use crate::slots::Grant;
-use crate::transition::{Entered, Tried};
+use crate::transition::{Entered, Tried, Waiting};
 
-/// Waits for a connection until the pool's wait timeout, or the `deadline` where that comes first.
-pub(crate) async fn checkout<M: Manager>(
-    pool: &Arc<Shared<M>>,
-    kind: Kind,
-    at: &'static Location<'static>,
-    deadline: Option<Instant>,
-) -> Result<Held<M>, AcquireError<M::Error>> {
-    let grant = Acquire {
-        pool,
-        kind,
-        at,
-        deadline,
-        waiting: None,
-        timer: None,
-    };
-    Ok(Held::new(pool, grant.await?))
+/// Resolves to a guard for a connection that has been handed to this caller. Cancel-safe: see the
+/// module.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Acquire<'a, M: Manager, G> {
+    pool: &'a Arc<Shared<M>>,
+    ask: Ask,
+    way: Way<'a, M>,
+    guard: PhantomData<fn() -> G>,
 }
 
-pin_project! {
-    /// Resolves to a connection that has been handed to this caller. Cancel-safe: see the module.
-    #[must_use = "futures do nothing unless polled"]
-    struct Acquire<'a, M: Manager> {
-        pool: &'a Arc<Shared<M>>,
-        kind: Kind,
-        at: &'static Location<'static>,
-        deadline: Option<Instant>,
-        waiting: Option<Waiting>,
-        #[pin]
-        timer: Option<Sleep>,
-    }
+enum Way<'a, M: Manager> {
+    Outside,
+    InLine(Waiting),
+    /// In line, where the keeper does not see to the deadline.
+    Timed(Waiting, Pin<Box<Sleep>>),
+    /// Boxed, so that nobody else's future is larger for the hook.
+    Prepared(Pin<Box<dyn Future<Output = Acquired<M, Held<M>>> + Send + 'a>>),
+}
 
-    impl<M: Manager> PinnedDrop for Acquire<'_, M> {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if let Some(waiting) = this.waiting.take() {
-                this.pool.leave(waiting.id);
-            }
+type Acquired<M, T> = Result<T, AcquireError<<M as Manager>::Error>>;
+type Granted<M> = Acquired<M, Grant<<M as Manager>::Connection>>;
+
+impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
+    pub(crate) fn new(pool: &'a Arc<Shared<M>>, ask: Ask) -> Self {
+        let hooked = ask.kind == Kind::Exclusive && pool.observers.before_use.is_some();
+        Self {
+            pool,
+            ask,
+            way: match hooked {
+                true => Way::Prepared(Box::pin(prepared(pool, ask))),
+                false => Way::Outside,
+            },
+            guard: PhantomData,
         }
     }
-}
 
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    id: WaiterId,
-    since: Instant,
-}
+    fn straight(pool: &'a Arc<Shared<M>>, ask: Ask) -> Self {
+        Self {
+            pool,
+            ask,
+            way: Way::Outside,
+            guard: PhantomData,
+        }
+    }
 
-impl<M: Manager> Acquire<'_, M> {
-    /// Gets a connection at once, or a place in line. The clock is read and the timer armed only
-    /// for who really has to wait.
-    fn enter(
-        mut self: Pin<&mut Self>,
-        waker: &Waker,
-    ) -> Result<Option<Grant<M::Connection>>, AcquireError<M::Error>> {
-        let this = self.as_mut().project();
-        match this.pool.try_enter(*this.kind, this.at) {
-            Tried::Granted(grant) => {
-                this.pool.metrics.waited(Duration::ZERO);
-                return Ok(Some(grant));
+    /// Gets a connection at once, or a place in line. The exact clock is read only for who really
+    /// has to wait.
+    fn enter(&mut self, cx: &mut Context<'_>) -> Poll<Granted<M>> {
+        self.pool.emit(&Event::CheckOutStarted);
+        if !self.pool.is_crowded() {
+            match self.pool.try_enter(self.ask.kind, self.ask.at) {
+                Tried::Granted(grant) => {
+                    return Poll::Ready(Ok(self.served(grant, Duration::ZERO)));
+                }
+                Tried::Closed => {
+                    return Poll::Ready(Err(self.refused(Failure::Closed, Duration::ZERO)));
+                }
+                Tried::Empty | Tried::Paused => {}
             }
-            Tried::Closed => return Err(AcquireError::Closed),
-            Tried::Empty => {}
         }
-        if !this.pool.enter_runtime() {
-            return Err(AcquireError::NoRuntime);
-        }
-        let since = now();
-        let deadline = earlier(*this.deadline, this.pool.config.wait_timeout, since);
-        match this
-            .pool
-            .enter(*this.kind, this.at, waker.clone(), deadline)
-        {
-            Entered::Granted(grant) => {
-                this.pool.metrics.waited(Duration::ZERO);
-                return Ok(Some(grant));
+        let Some((runtime, kept)) = self.pool.home.enter() else {
+            return Poll::Ready(Err(AcquireError::NoRuntime));
+        };
+        Poll::Ready(match self.pool.enter(&self.ask, cx.waker().clone()) {
+            Entered::Queued(waiting) => {
+                self.way = self.way_of(waiting, runtime, kept);
+                return match self.timer_is_up(cx) {
+                    true => Poll::Ready(self.expire(waiting)),
+                    false => Poll::Pending,
+                };
             }
-            Entered::Closed => return Err(AcquireError::Closed),
+            Entered::Granted(grant) => Ok(self.served(grant, Duration::ZERO)),
+            Entered::Refused(failure) => Err(self.refused(failure, Duration::ZERO)),
             Entered::Full(status) => {
-                let pool = Arc::clone(&this.pool.config.name);
-                return Err(AcquireError::QueueFull { pool, status });
+                self.failed(CheckOutFailedReason::Overload, Duration::ZERO);
+                let pool = Arc::clone(&self.pool.config.name);
+                Err(AcquireError::QueueFull {
+                    pool,
+                    status: *status,
+                })
             }
-            Entered::Queued(id) => *this.waiting = Some(Waiting { id, since }),
+            Entered::TooLate(expected, report) => {
+                self.failed(CheckOutFailedReason::Timeout, Duration::ZERO);
+                Err(AcquireError::TooLate { expected, report })
+            }
+        })
+    }
+
+    /// A timer is set only if the keeper would come too late, or from another runtime.
+    fn way_of(&self, waiting: Waiting, runtime: Id, kept: bool) -> Way<'a, M> {
+        let latest = waiting.since.plus_limit(self.pool.config.wait_timeout);
+        let is_kept = waiting.deadline == latest && (kept || self.pool.home.keeps(runtime));
+        match self.pool.clock.instant(waiting.deadline) {
+            Some(deadline) if !is_kept => {
+                let timer = tokio::time::sleep_until(deadline.into());
+                Way::Timed(waiting, Box::pin(timer))
+            }
+            _ => Way::InLine(waiting),
         }
-        let timer = deadline.map(|deadline| tokio::time::sleep_until(deadline.into()));
-        self.project().timer.set(timer);
-        Ok(None)
+    }
+
+    /// Looks what has become of the place in line.
+    fn wait(&mut self, waiting: Waiting, cx: &mut Context<'_>) -> Poll<Granted<M>> {
+        if let Some(outcome) = self.pool.poll(waiting.id, cx.waker()) {
+            return Poll::Ready(self.taken(waiting, outcome));
+        }
+        match self.timer_is_up(cx) || self.pool.clock.now() >= waiting.deadline {
+            true => Poll::Ready(self.expire(waiting)),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Has the timer wake this task, if there is one and it is not up.
+    fn timer_is_up(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.way {
+            Way::Timed(_, timer) => timer.as_mut().poll(cx).is_ready(),
+            _ => false,
+        }
+    }
+
+    fn expire(&mut self, waiting: Waiting) -> Granted<M> {
+        let outcome = self.pool.expire(waiting.id);
+        self.taken(waiting, outcome)
+    }
+
+    /// What a caller that waited makes of what it was given.
+    fn taken(&mut self, waiting: Waiting, outcome: Outcome<M::Connection, M::Error>) -> Granted<M> {
+        self.way = Way::Outside;
+        let waited = self.pool.roughly_now().since(waiting.since);
+        match outcome {
+            Outcome::Granted(grant, _) => {
+                let slow = self.pool.config.slow_acquire_after;
+                if slow.is_some_and(|slow| waited >= slow) {
+                    let (pool, at) = (&self.pool.config.name, self.ask.at);
+                    tracing::warn!(%pool, ?waited, %at, "a caller waited for long");
+                }
+                Ok(self.served(grant, waited))
+            }
+            Outcome::Failed(failure) => Err(self.refused(failure, waited)),
+            Outcome::Late(report) => {
+                self.pool.metrics.timed_out();
+                self.failed(CheckOutFailedReason::Timeout, waited);
+                Err(AcquireError::Timeout(report))
+            }
+            Outcome::Shed(report) => {
+                self.pool.metrics.shed();
+                self.failed(CheckOutFailedReason::Overload, waited);
+                Err(AcquireError::Overloaded(report))
+            }
+            Outcome::Waiting(_) | Outcome::Absent => unreachable!("who waits is not settled"),
+        }
     }
 }
 
-impl<M: Manager> Future for Acquire<'_, M> {
-    type Output = Result<Grant<M::Connection>, AcquireError<M::Error>>;
+impl<M: Manager, G> Acquire<'_, M, G> {
+    fn served(&self, grant: Grant<M::Connection>, waited: Duration) -> Grant<M::Connection> {
+        self.pool.metrics.waited(waited);
+        let event = |connection| Event::CheckedOut { connection, waited };
+        self.pool.emit_of(grant.hold, event);
+        grant
+    }
+
+    fn refused(&self, failure: Failure<M::Error>, waited: Duration) -> AcquireError<M::Error> {
+        let reason = match failure {
+            Failure::Closed => CheckOutFailedReason::PoolClosed,
+            Failure::Paused(_) => CheckOutFailedReason::PoolPaused,
+            Failure::Connect(_) => CheckOutFailedReason::ConnectionError,
+        };
+        self.failed(reason, waited);
+        AcquireError::from_failure(failure, &self.pool.config.name)
+    }
+
+    fn failed(&self, reason: CheckOutFailedReason, waited: Duration) {
+        self.pool.emit(&Event::CheckOutFailed { reason, waited });
+    }
+}
+
+/// Waits for a connection that the hook has nothing against. Who is refused one keeps his place
+/// in line. Bounded: after as many refusals as there may be connections he is told.
+async fn prepared<M: Manager>(
+    pool: &Arc<Shared<M>>,
+    mut ask: Ask,
+) -> Result<Held<M>, AcquireError<M::Error>> {
+    let came = pool.clock.now();
+    let mut refused = 0;
+    loop {
+        let mut held: Held<M> = Acquire::straight(pool, ask).await?;
+        let error = match held.prepare().await {
+            Ok(()) => return Ok(held),
+            Err(error) => error,
+        };
+        drop(held);
+        refused += 1;
+        if refused > pool.config.max_size {
+            let error = ConnectError::Failed(error);
+            return Err(AcquireError::Connect(Arc::new(error)));
+        }
+        ask.came = came;
+    }
+}
+
+impl<M: Manager, G: From<Held<M>>> Future for Acquire<'_, M, G> {
+    type Output = Acquired<M, G>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Way::Prepared(prepared) = &mut self.way {
+            return prepared.as_mut().poll(cx).map_ok(G::from);
+        }
         // A caller in a hot loop lets others run from time to time.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
-        let settled = match self.waiting {
-            None => match self.as_mut().enter(cx.waker()).transpose() {
-                Some(done) => {
-                    budget.made_progress();
-                    return Poll::Ready(done);
-                }
-                None => None,
-            },
-            Some(Waiting { id, .. }) => self.pool.poll(id, cx.waker().clone()),
+        let granted = match self.way {
+            Way::InLine(waiting) | Way::Timed(waiting, _) => self.wait(waiting, cx),
+            Way::Outside | Way::Prepared(_) => self.enter(cx),
         };
-        let this = self.project();
-        if let Some(outcome) = settled {
-            let waiting = this.waiting.take().expect("it waited");
-            budget.made_progress();
-            return Poll::Ready(taken(this.pool, waiting, outcome));
-        }
-        match this.timer.as_pin_mut().map(|timer| timer.poll(cx)) {
-            None | Some(Poll::Pending) => Poll::Pending,
-            Some(Poll::Ready(())) => {
-                let waiting = this.waiting.take().expect("it waits");
-                budget.made_progress();
-                Poll::Ready(taken(this.pool, waiting, this.pool.expire(waiting.id)))
+        let granted = ready!(granted);
+        budget.made_progress();
+        Poll::Ready(granted.map(|grant| Held::new(self.pool, grant).into()))
+    }
+}
+
+impl<M: Manager, G> Drop for Acquire<'_, M, G> {
+    fn drop(&mut self) {
+        if let Way::InLine(waiting) | Way::Timed(waiting, _) = self.way {
+            self.pool.leave(waiting.id);
+            if self.pool.observers.listener.is_some() {
+                let waited = self.pool.clock.now().since(waiting.since);
+                self.failed(CheckOutFailedReason::Cancelled, waited);
             }
         }
-    }
-}
-
-/// What a caller that waited makes of what it was given.
-fn taken<M: Manager>(
-    pool: &Shared<M>,
-    waiting: Waiting,
-    outcome: Outcome<M::Connection, M::Error>,
-) -> Result<Grant<M::Connection>, AcquireError<M::Error>> {
-    match outcome {
-        Outcome::Granted(grant) => {
-            let waited = now().saturating_duration_since(waiting.since);
-            pool.metrics.waited(waited);
-            Ok(grant)
-        }
-        Outcome::Failed(failure) => Err(failure.into()),
-        Outcome::Late(report) => {
-            pool.metrics.timed_out();
-            Err(AcquireError::Timeout(report))
-        }
-        Outcome::Waiting(_) => unreachable!("who waits is not settled"),
-    }
-}
-
-impl<E> From<Failure<E>> for AcquireError<E> {
-    fn from(failure: Failure<E>) -> Self {
-        match failure {
-            Failure::Closed => Self::Closed,
-            Failure::Connect(error) => Self::Connect(error),
-        }
-    }
-}
-
-/// The end of the wait; a timeout beyond the end of the clock is none.
-fn earlier(
-    deadline: Option<Instant>,
-    timeout: Option<Duration>,
-    since: Instant,
-) -> Option<Instant> {
-    let timeout = timeout.and_then(|timeout| since.checked_add(timeout));
-    match (deadline, timeout) {
-        (Some(deadline), Some(timeout)) => Some(deadline.min(timeout)),
-        (deadline, timeout) => deadline.or(timeout),
     }
 }

@@ -1,6 +1,8 @@
 //! The pause between failed attempts to connect, shared by the whole pool.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::moment::Moment;
 
 /// Grows with each failure in a row, with jitter so that many pools do not come back together.
 #[derive(Debug)]
@@ -8,7 +10,7 @@ pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
     failures: u32,
-    until: Option<Instant>,
+    until: Moment,
     rng: fastrand::Rng,
 }
 
@@ -18,29 +20,28 @@ impl Backoff {
             first,
             longest,
             failures: 0,
-            until: None,
+            until: Moment::BEGINNING,
             rng: fastrand::Rng::with_seed(seed),
         }
     }
 
     /// How long the next attempt has to wait.
-    pub(crate) fn delay(&self, now: Instant) -> Duration {
-        self.until
-            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    pub(crate) const fn delay(&self, now: Moment) -> Duration {
+        self.until.since(now)
     }
 
-    pub(crate) fn succeeded(&mut self) {
+    pub(crate) const fn succeeded(&mut self) {
         self.failures = 0;
-        self.until = None;
+        self.until = Moment::BEGINNING;
     }
 
-    pub(crate) fn failed(&mut self, now: Instant) {
+    pub(crate) fn failed(&mut self, now: Moment) {
         let doubled = self.first.saturating_mul(1 << self.failures.min(20));
         let pause = doubled.min(self.longest);
         // Between three quarters of the pause and all of it: never longer than was asked for.
         let jittered = pause.mul_f64(1.0 - 0.25 * self.rng.f64());
         self.failures = self.failures.saturating_add(1);
-        self.until = now.checked_add(jittered);
+        self.until = now.plus(jittered);
     }
 }
 
@@ -51,7 +52,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_end_with_a_success() {
         let ms = Duration::from_millis;
-        let now = Instant::now();
+        let now = Moment::BEGINNING;
         let mut backoff = Backoff::new(ms(100), ms(1_000), 7);
         for expected in [100, 200, 400, 800, 1_000, 1_000] {
             backoff.failed(now);
@@ -61,14 +62,14 @@ mod tests {
                 "{delay:?} is not within a quarter below {expected} ms"
             );
         }
-        assert_eq!(backoff.delay(now + ms(1_000)), Duration::ZERO);
+        assert_eq!(backoff.delay(now.plus(ms(1_000))), Duration::ZERO);
         backoff.succeeded();
         assert_eq!(backoff.delay(now), Duration::ZERO);
     }
 
     #[test]
     fn any_number_of_failures_keeps_the_pause_bounded() {
-        let now = Instant::now();
+        let now = Moment::BEGINNING;
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(9), 1);
         for _ in 0..10_000 {
             backoff.failed(now);

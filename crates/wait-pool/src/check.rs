@@ -7,10 +7,11 @@
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
+use crate::event::CloseReason;
 use crate::manager::Manager;
-use crate::shared::{Shared, now};
+use crate::moment::Moment;
+use crate::shared::Shared;
 use crate::slots::Doubtful;
 
 /// Checks a connection and hands it back to the pool, or closes it.
@@ -18,7 +19,7 @@ pub(crate) fn check<M: Manager>(
     pool: &Arc<Shared<M>>,
     doubtful: Doubtful<M::Connection>,
 ) -> impl Future<Output = ()> + Send + use<M> {
-    let mut checked = Checked::new(pool, doubtful);
+    let mut checked = Checked::new(pool, doubtful, CloseReason::Error);
     let manager = Arc::clone(&pool.manager);
     let timeout = pool.config.check_timeout;
     async move {
@@ -28,7 +29,7 @@ pub(crate) fn check<M: Manager>(
         let connection = Arc::get_mut(&mut doubtful.connection);
         let connection = connection.expect("an idle connection has one reference");
         let answer = tokio::time::timeout(timeout, manager.check(connection)).await;
-        checked.good = matches!(answer, Ok(Ok(())));
+        checked.reason = checked.reason.filter(|_| !matches!(answer, Ok(Ok(()))));
         drop(checked);
     }
 }
@@ -38,17 +39,17 @@ pub(crate) fn retain<M: Manager>(
     pool: &Arc<Shared<M>>,
     mut keep: impl FnMut(&M::Connection) -> bool,
 ) -> usize {
-    let begun = now();
+    let begun = pool.clock.now();
     let idle = std::iter::from_fn(|| pool.begin_look(begun));
-    let looked_at: Vec<_> = idle.map(|one| Checked::new(pool, one)).collect();
+    let looked_at = idle.map(|one| Checked::new(pool, one, CloseReason::NotRetained));
     let mut closed = 0;
-    for mut one in looked_at {
-        one.since = one.doubtful.as_ref().map(|idle| idle.since);
-        one.good = one
-            .doubtful
-            .as_ref()
-            .is_some_and(|idle| keep(&idle.connection));
-        closed += usize::from(!one.good);
+    for mut one in looked_at.collect::<Vec<_>>() {
+        let Some(idle) = &one.doubtful else { continue };
+        one.since = Some(idle.since);
+        match keep(&idle.connection) {
+            true => one.reason = None,
+            false => closed += 1,
+        }
     }
     closed
 }
@@ -57,17 +58,18 @@ pub(crate) fn retain<M: Manager>(
 struct Checked<M: Manager> {
     pool: Weak<Shared<M>>,
     doubtful: Option<Doubtful<M::Connection>>,
-    good: bool,
+    /// Why it is to be closed, until it has proved good.
+    reason: Option<CloseReason>,
     /// Since when it counts as idle, if not since now.
-    since: Option<Instant>,
+    since: Option<Moment>,
 }
 
 impl<M: Manager> Checked<M> {
-    fn new(pool: &Arc<Shared<M>>, doubtful: Doubtful<M::Connection>) -> Self {
+    fn new(pool: &Arc<Shared<M>>, doubtful: Doubtful<M::Connection>, reason: CloseReason) -> Self {
         Self {
             pool: Arc::downgrade(pool),
             doubtful: Some(doubtful),
-            good: false,
+            reason: Some(reason),
             since: None,
         }
     }
@@ -76,7 +78,7 @@ impl<M: Manager> Checked<M> {
 impl<M: Manager> Drop for Checked<M> {
     fn drop(&mut self) {
         if let (Some(pool), Some(doubtful)) = (self.pool.upgrade(), self.doubtful.take()) {
-            pool.checked(doubtful, self.good, self.since);
+            pool.checked(doubtful, self.reason, self.since);
         }
     }
 }

@@ -1,12 +1,10 @@
 //! The settings of a pool, and the builder that refuses those that make no sense.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::BuildError;
-use crate::manager::Manager;
-use crate::pool::Pool;
+use crate::policy::QueuePolicy;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -23,6 +21,12 @@ pub(crate) struct Config {
     pub(crate) min_idle: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) queue_policy: QueuePolicy,
+    pub(crate) priority_ageing: Duration,
+    pub(crate) claim_timeout: Duration,
+    pub(crate) slow_acquire_after: Option<Duration>,
+    pub(crate) leak_warning_after: Option<Duration>,
+    pub(crate) start_paused: bool,
 }
 
 /// How long connections live.
@@ -51,6 +55,12 @@ impl Default for Config {
             min_idle: 0,
             idle_timeout: Some(Duration::from_secs(10 * 60)),
             max_lifetime: Some(Duration::from_secs(30 * 60)),
+            queue_policy: QueuePolicy::Fifo,
+            priority_ageing: Duration::from_secs(1),
+            claim_timeout: Duration::from_millis(250),
+            slow_acquire_after: Some(Duration::from_secs(2)),
+            leak_warning_after: None,
+            start_paused: false,
         }
     }
 }
@@ -65,14 +75,20 @@ impl Config {
         }
     }
 
-    fn check(&self) -> Result<(), BuildError> {
+    /// Whether times matter that are as short as a coarse clock lags.
+    pub(crate) fn counts_in_moments(&self) -> bool {
+        let lives = [
+            self.idle_timeout,
+            self.max_lifetime,
+            self.leak_warning_after,
+        ];
+        let mut times = lives.into_iter().flatten().chain([self.check_idle_after]);
+        times.any(|time| time < Duration::from_secs(1))
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
         let refuse = |setting, reason| Err(BuildError { setting, reason });
-        if self.max_size == 0 {
-            return refuse(
-                "max_size",
-                "a pool of no connections serves nobody; at least 1",
-            );
-        }
+        check_size(self.max_size)?;
         if self.max_leases == 0 {
             return refuse("max_leases", "a connection has at least 1 holder");
         }
@@ -106,6 +122,20 @@ impl Config {
         if self.check_timeout.is_zero() {
             return refuse("check_timeout", "no check could succeed");
         }
+        if self.claim_timeout.is_zero() {
+            return refuse("claim_timeout", "no grant could be picked up");
+        }
+        if self.leak_warning_after == Some(Duration::ZERO) {
+            return refuse("leak_warning_after", "every checkout would be a leak");
+        }
+        if let QueuePolicy::AdaptiveLifo { interval, patience } = self.queue_policy
+            && (interval.is_zero() || patience.is_zero())
+        {
+            return refuse(
+                "queue_policy",
+                "every line would be an overload, or every caller too late",
+            );
+        }
         let (first, longest) = self.connect_backoff;
         if first.is_zero() {
             return refuse(
@@ -120,155 +150,6 @@ impl Config {
             return refuse("connect_backoff", "the first pause is above the longest");
         }
         Ok(())
-    }
-}
-
-/// Settings for a [`Pool`]. Made by [`Pool::builder`].
-///
-/// # Example
-///
-/// ```
-/// # struct Nothing;
-/// # impl wait_pool::Manager for Nothing {
-/// #     type Connection = ();
-/// #     type Error = std::io::Error;
-/// #     async fn connect(&self) -> std::io::Result<()> { Ok(()) }
-/// #     async fn check(&self, _: &mut ()) -> std::io::Result<()> { Ok(()) }
-/// # }
-/// use std::time::Duration;
-/// use wait_pool::Pool;
-///
-/// let pool = Pool::builder(Nothing)
-///     .name("features")
-///     .max_size(16)
-///     .wait_timeout(Duration::from_secs(2))
-///     .build()?;
-/// assert_eq!(pool.status().max_size, 16);
-///
-/// let refused = Pool::builder(Nothing).max_size(0).build().unwrap_err();
-/// assert_eq!(refused.setting(), "max_size");
-/// # Ok::<(), wait_pool::BuildError>(())
-/// ```
-#[must_use = "settings do nothing until `build` is called"]
-pub struct Builder<M: Manager> {
-    manager: M,
-    config: Config,
-}
-
-impl<M: Manager> Builder<M> {
-    pub(crate) fn new(manager: M) -> Self {
-        Self {
-            manager,
-            config: Config::default(),
-        }
-    }
-
-    /// What the pool is called in errors. Default `default`.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.config.name = name.into();
-        self
-    }
-
-    /// The bound on connections, those being opened included. Default 16.
-    pub fn max_size(mut self, connections: usize) -> Self {
-        self.config.max_size = connections;
-        self
-    }
-
-    /// How many [leases](Pool::lease) may share a connection. Default 64.
-    pub fn max_leases(mut self, per_connection: usize) -> Self {
-        self.config.max_leases = per_connection;
-        self
-    }
-
-    /// How many callers may wait. One more gets [`AcquireError::QueueFull`](crate::AcquireError) at
-    /// once. Those wait, too, for whom a connection is being opened. Default: no bound but the
-    /// wait timeout.
-    pub fn max_waiters(mut self, callers: usize) -> Self {
-        self.config.max_waiters = callers;
-        self
-    }
-
-    /// How long a caller waits for a connection at most, opening or checking one included.
-    /// Default 5 s. `None` waits for ever.
-    pub fn wait_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.config.wait_timeout = timeout.into();
-        self
-    }
-
-    /// How long an attempt to connect may take. It goes on when the caller that caused it gives
-    /// up. Default 5 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.config.connect_timeout = timeout;
-        self
-    }
-
-    /// How many attempts to connect may run at once. Default 2; after a failure it is 1 until one
-    /// succeeds.
-    pub fn max_connecting(mut self, attempts: usize) -> Self {
-        self.config.max_connecting = attempts;
-        self
-    }
-
-    /// The pause after a failed attempt to connect, shared by all callers: it doubles from `first`
-    /// to `longest` with every failure in a row, less up to a quarter of it by chance. Default
-    /// 100 ms to 2 s.
-    pub fn connect_backoff(mut self, first: Duration, longest: Duration) -> Self {
-        self.config.connect_backoff = (first, longest);
-        self
-    }
-
-    /// How long a connection may be idle and still be given out without a
-    /// [check](Manager::check). Default 30 s.
-    pub fn check_idle_after(mut self, idle: Duration) -> Self {
-        self.config.check_idle_after = idle;
-        self
-    }
-
-    /// How many connections are kept idle, ready for a crowd. They are opened with the first caller or
-    /// by [`warm_up`](Pool::warm_up), and replaced when they end. Default 0.
-    pub fn min_idle(mut self, connections: usize) -> Self {
-        self.config.min_idle = connections;
-        self
-    }
-
-    /// How long a connection may be idle before it is closed, where more than
-    /// [`min_idle`](Self::min_idle) are. Default 10 minutes; `None` keeps it.
-    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.config.idle_timeout = timeout.into();
-        self
-    }
-
-    /// How long a connection may live, less up to a fifth of that by chance, so that those opened
-    /// together do not end together. One in use is closed when it comes back; one that is shared
-    /// takes no more leases. Default 30 minutes; `None` sets no limit.
-    pub fn max_lifetime(mut self, longest: impl Into<Option<Duration>>) -> Self {
-        self.config.max_lifetime = longest.into();
-        self
-    }
-
-    /// How long a check may take before the connection is closed. Default 1 s.
-    pub fn check_timeout(mut self, timeout: Duration) -> Self {
-        self.config.check_timeout = timeout;
-        self
-    }
-
-    /// Makes the pool. Opens nothing and needs no runtime: the first caller does.
-    ///
-    /// # Errors
-    ///
-    /// Names the setting that makes no sense, and why.
-    pub fn build(self) -> Result<Pool<M>, BuildError> {
-        self.config.check()?;
-        Ok(Pool::new(self.manager, self.config))
-    }
-}
-
-impl<M: Manager> fmt::Debug for Builder<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
     }
 }
 

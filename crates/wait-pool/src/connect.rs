@@ -6,33 +6,35 @@
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use crate::error::ConnectError;
+use crate::event::{CloseReason, Event};
+use crate::hook::Hook;
 use crate::manager::Manager;
-use crate::shared::{Shared, now};
+use crate::moment::Moment;
+use crate::shared::Shared;
 use crate::transition::Opens;
 
 /// Waits as long as it has to, then opens a connection and hands it to the pool.
 pub(crate) fn attempt<M: Manager>(
     pool: &Arc<Shared<M>>,
-    Opens { after, generation }: Opens,
+    opens: Opens,
 ) -> impl Future<Output = ()> + Send + use<M> {
     let mut place = Place {
         pool: Arc::downgrade(pool),
         connecting: false,
-        generation,
+        opens,
     };
     let manager = Arc::clone(&pool.manager);
+    let hook = pool.observers.after_connect.clone();
     let timeout = pool.config.connect_timeout;
     async move {
-        if !after.is_zero() {
-            tokio::time::sleep(after).await;
+        if !opens.after.is_zero() {
+            tokio::time::sleep(opens.after).await;
         }
-        if place.is_wanted() {
-            place.connecting = true;
-            let begun = now();
-            let outcome = match tokio::time::timeout(timeout, manager.connect()).await {
+        if let Some(begun) = place.begin() {
+            let connect = connect(&*manager, hook.as_deref());
+            let outcome = match tokio::time::timeout(timeout, connect).await {
                 Ok(connected) => connected.map_err(ConnectError::Failed),
                 Err(_) => Err(ConnectError::TimedOut(timeout)),
             };
@@ -41,29 +43,60 @@ pub(crate) fn attempt<M: Manager>(
     }
 }
 
+async fn connect<M: Manager>(
+    manager: &M,
+    hook: Option<&dyn Hook<M>>,
+) -> Result<M::Connection, M::Error> {
+    let mut connection = manager.connect().await?;
+    if let Some(hook) = hook {
+        hook.call(&mut connection).await?;
+    }
+    Ok(connection)
+}
+
 /// The right to open one connection. Dropped without an outcome, it reports that.
 #[must_use]
 struct Place<M: Manager> {
     pool: Weak<Shared<M>>,
     connecting: bool,
-    generation: u64,
+    opens: Opens,
 }
 
 impl<M: Manager> Place<M> {
-    fn is_wanted(&self) -> bool {
-        self.pool.upgrade().is_some_and(|pool| !pool.is_closed())
+    /// Says since when, unless the pool needs it no more.
+    fn begin(&mut self) -> Option<Moment> {
+        let pool = self.pool.upgrade().filter(|pool| !pool.is_closed())?;
+        self.connecting = true;
+        pool.emit(&Event::ConnectionCreated {
+            connection: self.opens.number,
+        });
+        Some(pool.clock.now())
     }
 
-    fn settle(mut self, outcome: Result<M::Connection, ConnectError<M::Error>>, begun: Instant) {
+    fn settle(mut self, outcome: Result<M::Connection, ConnectError<M::Error>>, begun: Moment) {
         let pool = std::mem::take(&mut self.pool);
         let Some(pool) = pool.upgrade() else { return };
         match outcome {
             Ok(connection) => {
-                pool.metrics.created(now().saturating_duration_since(begun));
-                pool.connected(connection, self.generation);
+                let took = pool.clock.now().since(begun);
+                pool.metrics.created(took);
+                pool.emit(&Event::ConnectionReady {
+                    connection: self.opens.number,
+                    took,
+                });
+                pool.connected(connection, self.opens);
             }
-            Err(error) => pool.connect_failed(error),
+            Err(error) => self.fail(&pool, error),
         }
+    }
+
+    fn fail(&self, pool: &Arc<Shared<M>>, error: ConnectError<M::Error>) {
+        tracing::warn!(pool = %pool.config.name, %error, "could not connect");
+        pool.emit(&Event::ConnectionClosed {
+            connection: self.opens.number,
+            reason: CloseReason::Error,
+        });
+        pool.connect_failed(Arc::new(error));
     }
 }
 
@@ -73,7 +106,7 @@ impl<M: Manager> Drop for Place<M> {
             return;
         };
         if self.connecting && std::thread::panicking() {
-            pool.connect_failed(ConnectError::Panicked);
+            self.fail(&pool, ConnectError::Panicked);
         } else {
             pool.attempt_lost();
         }

@@ -26,6 +26,24 @@ pub enum AcquireError<E> {
         /// The pool's figures at that moment.
         status: Status,
     },
+    /// The caller wanted to be served [in time](crate::Request::only_in_time) or not at all, and would
+    /// not have been.
+    TooLate {
+        /// How long he would have waited, by the length of the line and its measured pace.
+        expected: Duration,
+        /// What he was up against.
+        report: Box<Timeout<E>>,
+    },
+    /// He has waited too long in an overload: see
+    /// [`QueuePolicy::AdaptiveLifo`](crate::QueuePolicy).
+    Overloaded(Box<Timeout<E>>),
+    /// The pool is paused: see [`Pool::pause`](crate::Pool::pause).
+    Paused {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// The outcome of the last attempt to connect, if that failed.
+        last_connect_error: Option<Arc<ConnectError<E>>>,
+    },
     /// The pool has been closed.
     Closed,
     /// The future was polled outside of a tokio runtime, so nothing could be opened or timed.
@@ -88,6 +106,9 @@ pub enum TryAcquireError {
     /// No connection is free, or somebody who came earlier is waiting for it.
     #[error("no connection is free at this moment")]
     Empty,
+    /// The pool is paused.
+    #[error("the pool is paused")]
+    Paused,
     /// The pool has been closed.
     #[error("the pool is closed")]
     Closed,
@@ -117,6 +138,18 @@ impl<E: fmt::Display> fmt::Display for AcquireError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeout(timeout) => timeout.fmt(f),
+            Self::TooLate { expected, report } => {
+                let (pool, ahead) = (&report.pool, report.ahead);
+                write!(
+                    f,
+                    "pool {pool}: the deadline would pass while {ahead} callers are served before, \
+                     which takes about {expected:?}"
+                )
+            }
+            Self::Overloaded(report) => write!(f, "refused in an overload: {report}"),
+            Self::Paused { pool, .. } => {
+                write!(f, "pool {pool} is paused until ready() is called")
+            }
             Self::Connect(error) => write!(f, "could not connect: {error}"),
             Self::QueueFull { pool, status } => {
                 let (waiting, in_use) = (status.waiting, status.in_use);
@@ -134,9 +167,15 @@ impl<E: fmt::Display> fmt::Display for AcquireError<E> {
 impl<E: Error + 'static> Error for AcquireError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Timeout(timeout) => timeout.source(),
-            Self::Connect(error) => Some(error.as_ref()),
-            Self::QueueFull { .. } | Self::Closed | Self::NoRuntime => None,
+            Self::Timeout(report) | Self::TooLate { report, .. } | Self::Overloaded(report) => {
+                report.source()
+            }
+            Self::Connect(error)
+            | Self::Paused {
+                last_connect_error: Some(error),
+                ..
+            } => Some(error.as_ref()),
+            Self::Paused { .. } | Self::QueueFull { .. } | Self::Closed | Self::NoRuntime => None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use crate::event::CloseReason;
 use crate::manager::Manager;
 use crate::shared::Shared;
 use crate::slots::{Grant, HoldId};
@@ -27,11 +28,19 @@ pub struct Lease<M: Manager> {
     held: Held<M>,
 }
 
-impl<M: Manager> Pooled<M> {
-    pub(crate) const fn new(held: Held<M>) -> Self {
+impl<M: Manager> From<Held<M>> for Pooled<M> {
+    fn from(held: Held<M>) -> Self {
         Self { held }
     }
+}
 
+impl<M: Manager> From<Held<M>> for Lease<M> {
+    fn from(held: Held<M>) -> Self {
+        Self { held }
+    }
+}
+
+impl<M: Manager> Pooled<M> {
     /// Closes the connection instead of giving it back. Its place in the pool is free at once.
     pub fn discard(self) {
         self.held.discard();
@@ -45,10 +54,6 @@ impl<M: Manager> Pooled<M> {
 }
 
 impl<M: Manager> Lease<M> {
-    pub(crate) const fn new(held: Held<M>) -> Self {
-        Self { held }
-    }
-
     /// Ends this lease and has the connection closed: it takes no new leases, and its place is
     /// free once the leases it has already given have ended.
     pub fn discard(self) {
@@ -96,7 +101,6 @@ pub(crate) struct Held<M: Manager> {
     hold: HoldId,
     /// Taken only by what ends the hold.
     connection: Option<Arc<M::Connection>>,
-    shared: bool,
     /// To be closed, whatever the manager says.
     unfit: bool,
 }
@@ -107,9 +111,20 @@ impl<M: Manager> Held<M> {
             pool: Arc::clone(pool),
             hold: grant.hold,
             connection: Some(grant.connection),
-            shared: grant.shared,
             unfit: false,
         }
+    }
+
+    /// Does what the user wants done before a connection is used. A connection that is left in the
+    /// middle of that, or of which that failed, is closed.
+    pub(crate) async fn prepare(&mut self) -> Result<(), M::Error> {
+        let Some(hook) = self.pool.observers.before_use.clone() else {
+            return Ok(());
+        };
+        self.unfit = true;
+        hook.call(self.connection_mut()).await?;
+        self.unfit = false;
+        Ok(())
     }
 
     fn connection(&self) -> &M::Connection {
@@ -128,7 +143,9 @@ impl<M: Manager> Held<M> {
 
     fn detach(mut self) -> M::Connection {
         let connection = self.connection.take().expect(HELD);
-        self.pool.detach(self.hold);
+        if let HoldId::Alone(slot) = self.hold {
+            self.pool.detach(slot);
+        }
         Arc::into_inner(connection).expect(ALONE)
     }
 
@@ -144,23 +161,74 @@ impl<M: Manager> Drop for Held<M> {
         let Some(connection) = self.connection.take() else {
             return;
         };
+        let alone = matches!(self.hold, HoldId::Alone(_));
         // Whoever panics while it has a connection alone leaves it in the middle of something.
-        let left_open = !self.shared && std::thread::panicking();
+        let left_open = alone && std::thread::panicking();
         let mut way_back = WayBack {
-            held: self,
+            pool: &self.pool,
+            hold: self.hold,
             connection: Some(connection),
             broken: true,
         };
-        let sound = |connection| !way_back.held.pool.manager.is_broken(connection);
-        if !way_back.held.unfit && !left_open {
+        let sound = |connection| !self.pool.manager.is_broken(connection);
+        if !self.unfit && !left_open {
             way_back.broken = !way_back.connection.as_deref().is_some_and(sound);
         }
+        if alone && !way_back.broken && self.pool.observers.after_release.is_some() {
+            release(&self.pool, self.hold, way_back.connection.take());
+        }
+    }
+}
+
+/// Does what the user wants done after a connection was used, in a task of its own. Until that is
+/// done the connection counts as in use.
+fn release<M: Manager>(
+    pool: &Arc<Shared<M>>,
+    hold: HoldId,
+    connection: Option<Arc<M::Connection>>,
+) {
+    let Some(hook) = pool.observers.after_release.clone() else {
+        return;
+    };
+    let mut released = Released {
+        pool: Arc::clone(pool),
+        hold,
+        connection,
+        broken: true,
+    };
+    pool.home.run(async move {
+        if let Some(connection) = released.connection.as_mut().and_then(Arc::get_mut) {
+            let timeout = released.pool.config.check_timeout;
+            let done = tokio::time::timeout(timeout, hook.call(connection)).await;
+            released.broken = !matches!(done, Ok(Ok(())));
+        }
+        drop(released);
+    });
+}
+
+/// A connection on its way through `after_release`.
+struct Released<M: Manager> {
+    pool: Arc<Shared<M>>,
+    hold: HoldId,
+    connection: Option<Arc<M::Connection>>,
+    broken: bool,
+}
+
+impl<M: Manager> Drop for Released<M> {
+    fn drop(&mut self) {
+        drop(WayBack {
+            pool: &self.pool,
+            hold: self.hold,
+            connection: self.connection.take(),
+            broken: self.broken,
+        });
     }
 }
 
 /// Ends a hold, as with a broken connection unless told otherwise, also if the manager panics.
 struct WayBack<'a, M: Manager> {
-    held: &'a Held<M>,
+    pool: &'a Arc<Shared<M>>,
+    hold: HoldId,
     connection: Option<Arc<M::Connection>>,
     broken: bool,
 }
@@ -170,16 +238,15 @@ impl<M: Manager> Drop for WayBack<'_, M> {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        let Held {
-            pool, hold, shared, ..
-        } = self.held;
-        if *shared {
-            // Before the pool hears of it: it takes the last holder's return to mean that no
-            // reference but its own is left.
-            drop(connection);
-            pool.end_lease(*hold, self.broken);
-        } else {
-            pool.give_back(*hold, connection, self.broken);
+        let reason = self.broken.then_some(CloseReason::Error);
+        match self.hold {
+            HoldId::Alone(slot) => self.pool.give_back(slot, connection, reason),
+            HoldId::Part(part) => {
+                // Before the pool hears of it: it takes the last holder's return to mean that no
+                // reference but its own is left.
+                drop(connection);
+                self.pool.end_lease(part, reason);
+            }
         }
     }
 }

@@ -1,15 +1,21 @@
-//! Who waits, in which order: one ticket counter over two first-in-first-out queues.
+//! Who waits, in which order.
 //!
-//! Exclusive callers and lease callers stand in a queue each, because what can serve the one
-//! often cannot serve the other. Tickets, drawn from one counter, say whose head came first.
+//! Exclusive callers and lease callers stand in lanes of their own, because what can serve the one
+//! often cannot serve the other, and so do the classes of priority. A ticket is the moment at which
+//! a caller came, made unique. Whose turn it is is told by the heads of the lanes alone: the lowest
+//! sum of ticket and class handicap. Whoever has been handed a connection and has not picked it up
+//! yet stands in a lane apart, in the order of the grants.
 
+use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::Duration;
 
-use crate::error::{ConnectError, Timeout};
-use crate::queue::{Id, Queue};
+use crate::error::{AcquireError, ConnectError, Timeout};
+use crate::lanes::{Id, Lanes};
+use crate::moment::Moment;
+use crate::policy::Priority;
 use crate::slots::Grant;
 
 /// How a caller wants to hold a connection.
@@ -21,26 +27,40 @@ pub(crate) enum Kind {
     Lease,
 }
 
-/// Names a waiter until its outcome is taken or it is removed.
+/// What a caller asks for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WaiterId {
-    kind: Kind,
-    id: Id,
+pub(crate) struct Ask {
+    pub(crate) kind: Kind,
+    pub(crate) priority: Priority,
+    pub(crate) at: &'static Location<'static>,
+    /// Earlier than the pool's, or never.
+    pub(crate) deadline: Moment,
+    /// When it came, if it has stood in line before and got nothing that it could use; else never.
+    pub(crate) came: Moment,
+    /// It would rather be refused at once than wait in vain.
+    pub(crate) only_in_time: bool,
 }
+
+/// Names a waiter until its outcome is taken or it is removed.
+pub(crate) type WaiterId = Id;
 
 #[derive(Debug)]
 pub(crate) struct Line<C, E> {
-    exclusive: Queue<Waiter<C, E>>,
-    lease: Queue<Waiter<C, E>>,
-    next_ticket: u64,
+    lanes: Lanes<Waiter<C, E>, LANES>,
+    last_ticket: Moment,
+    /// Since when somebody has waited without a break, if somebody waits.
+    occupied_since: Moment,
+    /// By how much a class comes later than the one above it.
+    ageing: Duration,
+    newest_first: bool,
 }
 
 #[derive(Debug)]
 struct Waiter<C, E> {
-    ticket: u64,
+    ticket: Moment,
+    deadline: Moment,
     at: &'static Location<'static>,
-    since: Instant,
-    deadline: Option<Instant>,
+    lane: u8,
     outcome: Outcome<C, E>,
 }
 
@@ -49,16 +69,22 @@ struct Waiter<C, E> {
 pub(crate) enum Outcome<C, E> {
     /// Nothing yet; whom to wake.
     Waiting(Waker),
-    Granted(Grant<C>),
+    /// It did not pick up what it was given, and has no place in line until it is polled.
+    Absent,
+    /// And when.
+    Granted(Grant<C>, Moment),
     Failed(Failure<E>),
-    /// Its deadline had passed when its turn came.
+    /// Its deadline has passed.
     Late(Box<Timeout<E>>),
+    /// It has waited too long in an overload.
+    Shed(Box<Timeout<E>>),
 }
 
 /// Why a waiter leaves the line without a connection.
 #[derive(Debug)]
 pub(crate) enum Failure<E> {
     Closed,
+    Paused(Option<Arc<ConnectError<E>>>),
     Connect(Arc<ConnectError<E>>),
 }
 
@@ -67,177 +93,297 @@ impl<E> Clone for Failure<E> {
     fn clone(&self) -> Self {
         match self {
             Self::Closed => Self::Closed,
+            Self::Paused(cause) => Self::Paused(cause.clone()),
             Self::Connect(error) => Self::Connect(Arc::clone(error)),
         }
     }
 }
 
-impl<C, E> Line<C, E> {
-    pub(crate) const fn new() -> Self {
-        Self {
-            exclusive: Queue::new(),
-            lease: Queue::new(),
-            next_ticket: 0,
-        }
-    }
-
-    pub(crate) fn len(&self, kind: Kind) -> usize {
-        self.queue(kind).len()
-    }
-
-    pub(crate) fn total(&self) -> usize {
-        self.exclusive.len() + self.lease.len()
-    }
-
-    /// The kind of the waiter that came first.
-    pub(crate) fn first(&self) -> Option<Kind> {
-        match (
-            self.head_ticket(Kind::Exclusive),
-            self.head_ticket(Kind::Lease),
-        ) {
-            (Some(exclusive), Some(lease)) if lease < exclusive => Some(Kind::Lease),
-            (Some(_), _) => Some(Kind::Exclusive),
-            (None, Some(_)) => Some(Kind::Lease),
-            (None, None) => None,
-        }
-    }
-
-    /// Where the first waiter of a kind was called from.
-    pub(crate) fn head_location(&self, kind: Kind) -> Option<&'static Location<'static>> {
-        self.queue(kind).front().map(|(_, waiter)| waiter.at)
-    }
-
-    pub(crate) fn push(
-        &mut self,
-        kind: Kind,
-        at: &'static Location<'static>,
-        waker: Waker,
-        since: Instant,
-        deadline: Option<Instant>,
-    ) -> WaiterId {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        let waiter = Waiter {
-            ticket,
-            at,
-            since,
-            deadline,
-            outcome: Outcome::Waiting(waker),
-        };
-        let id = self.queue_mut(kind).push_back(waiter);
-        WaiterId { kind, id }
-    }
-
-    /// Hands a connection to the first waiter of a kind and returns whom to wake.
-    pub(crate) fn grant(&mut self, kind: Kind, grant: Grant<C>) -> Waker {
-        self.settle_first(kind, Outcome::Granted(grant))
-            .expect("a grant is made for a waiter that was seen")
-    }
-
-    /// Tells the first waiter of a kind, if there is one, that it gets no connection.
-    pub(crate) fn fail(&mut self, kind: Kind, failure: Failure<E>) -> Option<Waker> {
-        self.settle_first(kind, Outcome::Failed(failure))
-    }
-
-    /// Since when the first waiter of a kind has waited, if its deadline has passed.
-    pub(crate) fn first_is_late(&self, kind: Kind, now: Instant) -> Option<Instant> {
-        let (_, waiter) = self.queue(kind).front()?;
-        let deadline = waiter.deadline?;
-        (deadline < now).then_some(waiter.since)
-    }
-
-    /// Tells the first waiter of a kind that its turn came too late.
-    pub(crate) fn pass_over(&mut self, kind: Kind, report: Box<Timeout<E>>) -> Option<Waker> {
-        self.settle_first(kind, Outcome::Late(report))
-    }
-
-    /// Since when a waiter waits.
-    pub(crate) fn since(&self, id: WaiterId) -> Instant {
-        self.queue(id.kind).get(id.id).since
-    }
-
-    /// What became of a waiter, which is gone from the line then. `None` while it waits; then
-    /// `waker` has changed places with the one from before.
-    pub(crate) fn poll(&mut self, id: WaiterId, waker: &mut Waker) -> Option<Outcome<C, E>> {
-        match &mut self.queue_mut(id.kind).get_mut(id.id).outcome {
-            Outcome::Waiting(current) => {
-                std::mem::swap(current, waker);
-                None
-            }
-            Outcome::Granted(_) | Outcome::Failed(_) | Outcome::Late(_) => Some(self.remove(id)),
-        }
-    }
-
-    /// Whether a waiter has an outcome that it has not taken yet.
-    pub(crate) fn is_settled(&self, id: WaiterId) -> bool {
-        !matches!(self.queue(id.kind).get(id.id).outcome, Outcome::Waiting(_))
-    }
-
-    /// Removes a waiter and says what it had been given.
-    pub(crate) fn remove(&mut self, id: WaiterId) -> Outcome<C, E> {
-        self.queue_mut(id.kind).remove(id.id).outcome
-    }
-
-    /// The waker of the waiter that came first, which leaves a new one when it is polled.
-    pub(crate) fn wake_first(&mut self) -> Option<Waker> {
-        let kind = self.first()?;
-        let queue = self.queue_mut(kind);
-        let (id, _) = queue.front()?;
-        match &mut queue.get_mut(id).outcome {
-            Outcome::Waiting(waker) => Some(std::mem::replace(waker, Waker::noop().clone())),
-            Outcome::Granted(_) | Outcome::Failed(_) | Outcome::Late(_) => None,
-        }
-    }
-
-    /// How many waiters of both kinds came before this one, which must still wait.
-    ///
-    /// Exact up to [`COUNTED`]; beyond, callers that gave up may be counted too. A crowd whose time
-    /// is up at once would otherwise count itself under the lock, one by one.
-    pub(crate) fn ahead_of(&self, id: WaiterId) -> usize {
-        let ticket = self.queue(id.kind).get(id.id).ticket;
-        let mut ahead = 0;
-        for queue in [&self.exclusive, &self.lease] {
-            let room = COUNTED - ahead;
-            let earlier = queue.iter().take_while(|(_, other)| other.ticket < ticket);
-            ahead += earlier.take(room).count();
-        }
-        if ahead < COUNTED {
-            return ahead;
-        }
-        let heads = [Kind::Exclusive, Kind::Lease].map(|kind| self.head_ticket(kind));
-        let first = heads.into_iter().flatten().min().unwrap_or(ticket);
-        usize::try_from(ticket - first).unwrap_or(usize::MAX)
-    }
-
-    fn settle_first(&mut self, kind: Kind, outcome: Outcome<C, E>) -> Option<Waker> {
-        let queue = self.queue_mut(kind);
-        let (id, _) = queue.front()?;
-        match std::mem::replace(&mut queue.detach(id).outcome, outcome) {
-            Outcome::Waiting(waker) => Some(waker),
-            Outcome::Granted(_) | Outcome::Failed(_) | Outcome::Late(_) => {
-                unreachable!("a waiter with an outcome is not linked")
-            }
-        }
-    }
-
-    fn head_ticket(&self, kind: Kind) -> Option<u64> {
-        self.queue(kind).front().map(|(_, waiter)| waiter.ticket)
-    }
-
-    fn queue(&self, kind: Kind) -> &Queue<Waiter<C, E>> {
-        match kind {
-            Kind::Exclusive => &self.exclusive,
-            Kind::Lease => &self.lease,
-        }
-    }
-
-    fn queue_mut(&mut self, kind: Kind) -> &mut Queue<Waiter<C, E>> {
-        match kind {
-            Kind::Exclusive => &mut self.exclusive,
-            Kind::Lease => &mut self.lease,
+impl<E> AcquireError<E> {
+    pub(crate) fn from_failure(failure: Failure<E>, pool: &Arc<str>) -> Self {
+        match failure {
+            Failure::Closed => Self::Closed,
+            Failure::Connect(error) => Self::Connect(error),
+            Failure::Paused(last_connect_error) => Self::Paused {
+                pool: Arc::clone(pool),
+                last_connect_error,
+            },
         }
     }
 }
 
-/// How far a waiter's place in line is counted one by one.
+impl<C, E> Line<C, E> {
+    pub(crate) const fn new(ageing: Duration) -> Self {
+        Self {
+            lanes: Lanes::new(),
+            last_ticket: Moment::BEGINNING,
+            occupied_since: Moment::BEGINNING,
+            ageing,
+            newest_first: false,
+        }
+    }
+
+    pub(crate) fn len(&self, kind: Kind) -> usize {
+        lanes_of(kind).map(|lane| self.lanes.len(lane)).sum()
+    }
+
+    pub(crate) const fn total(&self) -> usize {
+        self.lanes.standing() - self.lanes.len(UNCLAIMED)
+    }
+
+    /// Since when somebody has waited without a break. `None` if nobody waits.
+    pub(crate) fn occupied_since(&self) -> Option<Moment> {
+        (self.total() > 0).then_some(self.occupied_since)
+    }
+
+    /// Has the newest served first, or the oldest again.
+    pub(crate) const fn serve_newest_first(&mut self, newest_first: bool) {
+        self.newest_first = newest_first;
+    }
+
+    /// The waiter whose turn it is.
+    pub(crate) fn first(&self) -> Option<WaiterId> {
+        self.next_of(0..UNCLAIMED)
+    }
+
+    /// The waiter whose turn it is, if it wants a connection of its own and has time left.
+    pub(crate) fn first_alone_in_time(&self, now: Moment) -> Option<WaiterId> {
+        let id = self.first()?;
+        let waiter = self.lanes.get(id);
+        let alone = usize::from(waiter.lane) < Priority::COUNT;
+        (alone && waiter.deadline >= now).then_some(id)
+    }
+
+    /// The waiter of a kind whose turn it is.
+    pub(crate) fn first_of(&self, kind: Kind) -> Option<WaiterId> {
+        self.next_of(lanes_of(kind))
+    }
+
+    pub(crate) fn kind(&self, id: WaiterId) -> Kind {
+        match lanes_of(Kind::Lease).contains(&usize::from(self.lanes.get(id).lane)) {
+            true => Kind::Lease,
+            false => Kind::Exclusive,
+        }
+    }
+
+    /// Where a waiter was called from.
+    pub(crate) fn location(&self, id: WaiterId) -> &'static Location<'static> {
+        self.lanes.get(id).at
+    }
+
+    /// A ticket for who comes now.
+    pub(crate) fn draw(&mut self, now: Moment) -> Moment {
+        self.last_ticket = now.max(self.last_ticket.next());
+        self.last_ticket
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        ask: &Ask,
+        ticket: Moment,
+        deadline: Moment,
+        waker: Waker,
+        now: Moment,
+    ) -> WaiterId {
+        let waiter = Waiter {
+            ticket,
+            deadline,
+            at: ask.at,
+            lane: lane(ask.kind, ask.priority),
+            outcome: Outcome::Waiting(waker),
+        };
+        let id = self.lanes.store(waiter);
+        self.line_up(id, now);
+        id
+    }
+
+    /// Hands a connection to a waiter and returns whom to wake.
+    pub(crate) fn grant(&mut self, id: WaiterId, grant: Grant<C>, now: Moment) -> Waker {
+        let waker = self.settle(id, Outcome::Granted(grant, now));
+        self.lanes.push_back(UNCLAIMED, id);
+        waker
+    }
+
+    /// The oldest waiter of any lane that is `overdue`, by its deadline and its ticket.
+    pub(crate) fn overdue(&self, overdue: impl Fn(Moment, Moment) -> bool) -> Option<WaiterId> {
+        self.lanes.occupied(0..UNCLAIMED).find_map(|lane| {
+            let id = self.lanes.front(lane)?;
+            let waiter = self.lanes.get(id);
+            overdue(waiter.deadline, waiter.ticket).then_some(id)
+        })
+    }
+
+    /// Since when the oldest of all has waited.
+    pub(crate) fn oldest(&self) -> Option<Moment> {
+        let lanes = self.lanes.occupied(0..UNCLAIMED);
+        let heads = lanes.filter_map(|lane| self.lanes.front(lane));
+        heads.map(|id| self.lanes.get(id).ticket).min()
+    }
+
+    /// Settles a waiter and returns whom to wake.
+    pub(crate) fn settle(&mut self, id: WaiterId, outcome: Outcome<C, E>) -> Waker {
+        match std::mem::replace(&mut self.lanes.detach(id).outcome, outcome) {
+            Outcome::Waiting(waker) => waker,
+            _ => unreachable!("only who waits stands in line"),
+        }
+    }
+
+    /// When the grant was made that has been waiting longest to be picked up.
+    pub(crate) fn oldest_unclaimed(&self) -> Option<Moment> {
+        match self.lanes.get(self.lanes.front(UNCLAIMED)?).outcome {
+            Outcome::Granted(_, at) => Some(at),
+            _ => unreachable!("only grants are unclaimed"),
+        }
+    }
+
+    /// Takes that grant back. Its waiter has no place in line until it is polled.
+    pub(crate) fn reclaim(&mut self) -> Option<Grant<C>> {
+        let id = self.lanes.front(UNCLAIMED)?;
+        match std::mem::replace(&mut self.lanes.detach(id).outcome, Outcome::Absent) {
+            Outcome::Granted(grant, _) => Some(grant),
+            _ => unreachable!("only grants are unclaimed"),
+        }
+    }
+
+    /// When a waiter came.
+    pub(crate) fn ticket(&self, id: WaiterId) -> Moment {
+        self.lanes.get(id).ticket
+    }
+
+    /// What became of a waiter, which is gone from the line then. `None` while it waits.
+    pub(crate) fn take(&mut self, id: WaiterId) -> Option<Outcome<C, E>> {
+        match self.lanes.get(id).outcome {
+            Outcome::Waiting(_) | Outcome::Absent => None,
+            _ => Some(self.remove(id)),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_had_its_turn(&self, id: WaiterId) -> bool {
+        !matches!(self.lanes.get(id).outcome, Outcome::Waiting(_))
+    }
+
+    /// Leaves a new waker with one that waits; `waker` then is the one from before, if there was one.
+    /// Who was absent is back in its old place.
+    pub(crate) fn renew(&mut self, id: WaiterId, waker: &mut Option<Waker>, now: Moment) {
+        match &mut self.lanes.get_mut(id).outcome {
+            Outcome::Waiting(current) => {
+                if let Some(new) = waker {
+                    std::mem::swap(current, new);
+                }
+            }
+            outcome @ Outcome::Absent => {
+                *outcome = Outcome::Waiting(waker.take().expect("a poll comes with a waker"));
+                self.line_up(id, now);
+            }
+            _ => unreachable!("who is settled has no use for a waker"),
+        }
+    }
+
+    /// Whether a waiter would be woken by `waker` as it is.
+    pub(crate) fn will_wake(&self, id: WaiterId, waker: &Waker) -> bool {
+        matches!(&self.lanes.get(id).outcome, Outcome::Waiting(current) if current.will_wake(waker))
+    }
+
+    /// Removes a waiter and says what it had been given.
+    pub(crate) fn remove(&mut self, id: WaiterId) -> Outcome<C, E> {
+        self.lanes.remove(id).outcome
+    }
+
+    /// The waker of the waiter whose turn it is, which leaves a new one when it is polled.
+    pub(crate) fn wake_first(&mut self) -> Option<Waker> {
+        let id = self.first()?;
+        match &mut self.lanes.get_mut(id).outcome {
+            Outcome::Waiting(waker) => Some(std::mem::replace(waker, Waker::noop().clone())),
+            _ => unreachable!("only who waits stands in line"),
+        }
+    }
+
+    /// How many waiters are to be served before this one while the oldest go first.
+    ///
+    /// Exact up to [`COUNTED`] for each lane, and no further: a crowd whose time is up at once would
+    /// otherwise count itself under the lock, one by one.
+    pub(crate) fn ahead_of(&self, id: WaiterId) -> usize {
+        let turn = self.turn_by_age(id);
+        let ahead = |lane| {
+            let ids = self.lanes.iter(lane).map(|(other, _)| other);
+            let earlier = ids.take_while(|other| self.turn_by_age(*other) < turn);
+            earlier.take(COUNTED).count()
+        };
+        self.lanes.occupied(0..UNCLAIMED).map(ahead).sum()
+    }
+
+    /// How many waiters a newcomer of a class would find before itself.
+    pub(crate) fn ahead_of_class(&self, priority: Priority) -> usize {
+        let class = priority.class();
+        let lanes = self.lanes.occupied(0..UNCLAIMED);
+        let ahead = lanes.filter(|lane| lane % Priority::COUNT <= class);
+        ahead.map(|lane| self.lanes.len(lane)).sum()
+    }
+
+    fn line_up(&mut self, id: WaiterId, now: Moment) {
+        if self.total() == 0 {
+            self.occupied_since = now;
+        }
+        let Waiter { ticket, lane, .. } = *self.lanes.get(id);
+        let lane = usize::from(lane);
+        match self.lanes.back(lane) {
+            Some(last) if self.lanes.get(last).ticket > ticket => {
+                self.lanes.insert(lane, id, |other| other.ticket > ticket);
+            }
+            _ => self.lanes.push_back(lane, id),
+        }
+    }
+
+    fn next_of(&self, lanes: Range<usize>) -> Option<Id> {
+        let end = |lane| match self.newest_first {
+            true => self.lanes.back(lane),
+            false => self.lanes.front(lane),
+        };
+        let mut heads = self.lanes.occupied(lanes).filter_map(end);
+        let mut next = heads.next()?;
+        for head in heads {
+            if self.turn(head) < self.turn(next) {
+                next = head;
+            }
+        }
+        Some(next)
+    }
+
+    /// Comes earlier for who is served earlier.
+    fn turn(&self, id: Id) -> Moment {
+        match self.newest_first {
+            true => self.handicapped(id, Moment::mirrored),
+            false => self.turn_by_age(id),
+        }
+    }
+
+    fn turn_by_age(&self, id: Id) -> Moment {
+        self.handicapped(id, |ticket| ticket)
+    }
+
+    fn handicapped(&self, id: Id, from: impl Fn(Moment) -> Moment) -> Moment {
+        let Waiter { ticket, lane, .. } = *self.lanes.get(id);
+        let class = u32::from(lane) % Priority::COUNT as u32;
+        from(ticket).plus(self.ageing.saturating_mul(class))
+    }
+}
+
+fn lane(kind: Kind, priority: Priority) -> u8 {
+    let first = lanes_of(kind).start;
+    u8::try_from(first + priority.class()).expect("there are fewer lanes")
+}
+
+const fn lanes_of(kind: Kind) -> Range<usize> {
+    match kind {
+        Kind::Exclusive => 0..Priority::COUNT,
+        Kind::Lease => Priority::COUNT..UNCLAIMED,
+    }
+}
+
+/// The lane of those who have been handed a connection.
+const UNCLAIMED: usize = 2 * Priority::COUNT;
+const LANES: usize = UNCLAIMED + 1;
+
+/// How far a waiter's place in line is counted in each lane.
 const COUNTED: usize = 1_000;

@@ -7,11 +7,13 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, IntoF64, counter, gauge, histogram};
 
 use crate::config::Config;
 
 pub(crate) struct Metrics {
+    /// Whether anybody listens.
+    pub(crate) recorded: bool,
     idle: Gauge,
     used: Gauge,
     opening: Gauge,
@@ -19,6 +21,7 @@ pub(crate) struct Metrics {
     max: Gauge,
     idle_min: Gauge,
     timeouts: Counter,
+    sheds: Counter,
     create_time: Histogram,
     wait_time: Histogram,
     use_time: Histogram,
@@ -39,14 +42,17 @@ impl Metrics {
     pub(crate) fn new(config: &Config) -> Self {
         let pool = config.name.to_string();
         let count = |state: &'static str| gauge!("db.client.connection.count", "state" => state, POOL => pool.clone());
+        let idle = count("idle");
         Self {
-            idle: count("idle"),
+            recorded: is_recorded(&idle),
+            idle,
             used: count("used"),
             opening: count("opening"),
             pending: gauge!("db.client.connection.pending_requests", POOL => pool.clone()),
             max: gauge!("db.client.connection.max", POOL => pool.clone()),
             idle_min: gauge!("db.client.connection.idle.min", POOL => pool.clone()),
             timeouts: counter!("db.client.connection.timeouts", POOL => pool.clone()),
+            sheds: counter!("wait_pool.sheds", POOL => pool.clone()),
             create_time: histogram!("db.client.connection.create_time", POOL => pool.clone()),
             wait_time: histogram!("db.client.connection.wait_time", POOL => pool.clone()),
             use_time: histogram!("db.client.connection.use_time", POOL => pool),
@@ -79,6 +85,10 @@ impl Metrics {
         self.timeouts.increment(1);
     }
 
+    pub(crate) fn shed(&self) {
+        self.sheds.increment(1);
+    }
+
     pub(crate) fn created(&self, took: Duration) {
         self.create_time.record(took);
     }
@@ -90,6 +100,22 @@ impl Metrics {
     pub(crate) fn used(&self, time: Duration) {
         self.use_time.record(time);
     }
+}
+
+/// Whether there is a recorder behind a gauge: only then is the value asked for that it is moved by.
+fn is_recorded(gauge: &Gauge) -> bool {
+    struct Nothing<'a>(&'a mut bool);
+
+    impl IntoF64 for Nothing<'_> {
+        fn into_f64(self) -> f64 {
+            *self.0 = true;
+            0.0
+        }
+    }
+
+    let mut recorded = false;
+    gauge.increment(Nothing(&mut recorded));
+    recorded
 }
 
 const POOL: &str = "db.client.connection.pool.name";

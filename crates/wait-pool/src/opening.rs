@@ -1,10 +1,11 @@
 //! Attempts to connect: how many are under way, when the next may begin, how the last one ended.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::error::ConnectError;
+use crate::moment::Moment;
 
 #[derive(Debug)]
 pub(crate) struct Opening<E> {
@@ -40,7 +41,7 @@ impl<E> Opening<E> {
     /// Begins an attempt if fewer than `wanted` are under way and no more than may run at once,
     /// and says how long it has to wait. After a failure one attempt at a time probes whether the
     /// server is back.
-    pub(crate) fn begin(&mut self, wanted: usize, now: Instant) -> Option<Duration> {
+    pub(crate) fn begin(&mut self, wanted: usize, now: Moment) -> Option<Duration> {
         let at_once = if self.is_failing() { 1 } else { self.at_once };
         if self.under_way >= wanted.min(at_once) {
             return None;
@@ -65,7 +66,7 @@ impl<E> Opening<E> {
     pub(crate) fn failed(
         &mut self,
         error: Arc<ConnectError<E>>,
-        now: Instant,
+        now: Moment,
     ) -> Option<Arc<ConnectError<E>>> {
         self.under_way -= 1;
         self.backoff.failed(now);

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use crate::acquire::checkout;
+use crate::builder::Builder;
 use crate::check;
-use crate::config::{Builder, Config, check_size};
+use crate::config::{Config, check_size};
 use crate::error::{AcquireError, BuildError, TryAcquireError};
 use crate::guard::{Held, Lease, Pooled};
+use crate::hook::Observers;
 use crate::line::Kind;
 use crate::manager::Manager;
+use crate::request::Request;
 use crate::shared::Shared;
 use crate::slots::Grant;
 use crate::status::{Holding, Status};
@@ -63,9 +65,9 @@ impl<M: Manager> Pool<M> {
         Builder::new(manager)
     }
 
-    pub(crate) fn new(manager: M, config: Config) -> Self {
+    pub(crate) fn new(manager: M, config: Config, observers: Observers<M>) -> Self {
         Self {
-            shared: Arc::new(Shared::new(manager, config)),
+            shared: Arc::new(Shared::new(manager, config, observers)),
         }
     }
 
@@ -87,11 +89,7 @@ impl<M: Manager> Pool<M> {
     pub fn get(
         &self,
     ) -> impl Future<Output = Result<Pooled<M>, AcquireError<M::Error>>> + Send + '_ {
-        let at = Location::caller();
-        async move {
-            let held = checkout(&self.shared, Kind::Exclusive, at, None).await?;
-            Ok(Pooled::new(held))
-        }
+        self.request().get()
     }
 
     /// Takes a part in a connection that up to `max_leases` callers use at the same time.
@@ -107,49 +105,12 @@ impl<M: Manager> Pool<M> {
     pub fn lease(
         &self,
     ) -> impl Future<Output = Result<Lease<M>, AcquireError<M::Error>>> + Send + '_ {
-        let at = Location::caller();
-        async move {
-            let held = checkout(&self.shared, Kind::Lease, at, None).await?;
-            Ok(Lease::new(held))
-        }
+        self.request().lease()
     }
 
-    /// [`get`](Self::get) with a deadline for this call, where it comes before the end of
-    /// `wait_timeout`. One that has passed already still takes what
-    /// is free at that moment.
-    ///
-    /// # Errors
-    ///
-    /// As `get`.
-    #[track_caller]
-    pub fn get_until(
-        &self,
-        deadline: Instant,
-    ) -> impl Future<Output = Result<Pooled<M>, AcquireError<M::Error>>> + Send + '_ {
-        let at = Location::caller();
-        async move {
-            let held = checkout(&self.shared, Kind::Exclusive, at, Some(deadline)).await?;
-            Ok(Pooled::new(held))
-        }
-    }
-
-    /// [`lease`](Self::lease) with a deadline for this call, where it comes before the end of
-    /// `wait_timeout`. One that has passed already still takes what
-    /// is free at that moment.
-    ///
-    /// # Errors
-    ///
-    /// As `lease`.
-    #[track_caller]
-    pub fn lease_until(
-        &self,
-        deadline: Instant,
-    ) -> impl Future<Output = Result<Lease<M>, AcquireError<M::Error>>> + Send + '_ {
-        let at = Location::caller();
-        async move {
-            let held = checkout(&self.shared, Kind::Lease, at, Some(deadline)).await?;
-            Ok(Lease::new(held))
-        }
+    /// A checkout with a deadline or a priority of its own. Costs nothing.
+    pub const fn request(&self) -> Request<'_, M> {
+        Request::new(&self.shared)
     }
 
     /// Takes an idle connection, if there is one and nobody waits for it. Opens nothing, never
@@ -158,11 +119,11 @@ impl<M: Manager> Pool<M> {
     /// # Errors
     ///
     /// [`TryAcquireError::Empty`] if there is none, [`TryAcquireError::Closed`] after
-    /// [`close`](Self::close).
+    /// [`close`](Self::close), [`TryAcquireError::Paused`] after [`pause`](Self::pause).
     #[track_caller]
     pub fn try_get(&self) -> Result<Pooled<M>, TryAcquireError> {
         let grant = self.try_enter(Kind::Exclusive, Location::caller())?;
-        Ok(Pooled::new(Held::new(&self.shared, grant)))
+        Ok(Held::new(&self.shared, grant).into())
     }
 
     /// Takes a part in a connection that has room for it, or in an idle one, as
@@ -174,7 +135,7 @@ impl<M: Manager> Pool<M> {
     #[track_caller]
     pub fn try_lease(&self) -> Result<Lease<M>, TryAcquireError> {
         let grant = self.try_enter(Kind::Lease, Location::caller())?;
-        Ok(Lease::new(Held::new(&self.shared, grant)))
+        Ok(Held::new(&self.shared, grant).into())
     }
 
     /// The pool's figures at this moment, all from the same moment. Costs one lock.
@@ -189,11 +150,11 @@ impl<M: Manager> Pool<M> {
     ///
     /// # Errors
     ///
-    /// The first failure to connect; that the pool is closed, or that there is no runtime.
+    /// The first failure to connect; that the pool is closed or paused, or that there is no runtime.
     pub fn warm_up(&self) -> impl Future<Output = Result<(), AcquireError<M::Error>>> + Send + '_ {
         let mut asked = false;
         poll_fn(move |cx| {
-            if !self.shared.enter_runtime() {
+            if self.shared.home.enter().is_none() {
                 return Poll::Ready(Err(AcquireError::NoRuntime));
             }
             match self
@@ -201,7 +162,9 @@ impl<M: Manager> Pool<M> {
                 .warm_up(replace(&mut asked, true), cx.waker().clone())
             {
                 None => Poll::Pending,
-                Some(warm) => Poll::Ready(warm.map_err(AcquireError::from)),
+                Some(warm) => Poll::Ready(warm.map_err(|failure| {
+                    AcquireError::from_failure(failure, &self.shared.config.name)
+                })),
             }
         })
     }
@@ -212,6 +175,19 @@ impl<M: Manager> Pool<M> {
     /// a look at every connection.
     pub fn clear(&self) {
         self.shared.clear();
+    }
+
+    /// Has callers refused with [`AcquireError::Paused`], those in line included, until
+    /// [`ready`](Self::ready) is called: while a server is known to be away, so that nobody waits in
+    /// vain. Connections stay as they are, in use or idle; none is opened.
+    pub fn pause(&self) {
+        self.shared.pause();
+    }
+
+    /// Has callers served again after [`pause`](Self::pause), or for the first time where the builder
+    /// has [`start_paused`](Builder::start_paused).
+    pub fn ready(&self) {
+        self.shared.ready();
     }
 
     /// Changes `max_size`, at once and for all handles.
@@ -296,6 +272,7 @@ impl<M: Manager> Pool<M> {
         match self.shared.try_enter(kind, at) {
             Tried::Granted(grant) => Ok(grant),
             Tried::Closed => Err(TryAcquireError::Closed),
+            Tried::Paused => Err(TryAcquireError::Paused),
             Tried::Empty => {
                 self.shared.look_at_idle();
                 Err(TryAcquireError::Empty)

@@ -1,29 +1,32 @@
 //! What all handles, guards and tasks of a pool share. The only file that takes the lock.
 //!
 //! Every entry goes the same way: lock, one transition of the [state](crate::state), unlock, then
-//! carry out its effects: wake, drop, open, check. Nothing of the user's runs under the lock, not
-//! even the clone or drop of a waker: those come in as values and go out as values.
+//! carry out its [effects](crate::effects): wake, drop, open, check. Nothing of the user's runs under the
+//! lock, not even the clone or drop of a waker: those come in as values and go out as values.
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
 use std::time::Instant;
 
-use parking_lot::Mutex;
-use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
-use crate::check;
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::connect;
 use crate::error::ConnectError;
-use crate::keeper;
-use crate::line::{Failure, Kind, Outcome, WaiterId};
+use crate::event::{CloseReason, Event};
+use crate::home::Home;
+use crate::hook::Observers;
+use crate::line::{Ask, Failure, Kind, Outcome, WaiterId};
 use crate::manager::Manager;
 use crate::metrics::{Levels, Metrics};
+use crate::moment::Moment;
 use crate::slots::{Doubtful, HoldId};
-use crate::state::State;
+use crate::state::{Returned, State};
 use crate::status::{Holding, Status};
-use crate::transition::{Effects, Entered, Tried};
+use crate::sync::Mutex;
+use crate::transition::{Effects, Entered, Opens, Peeked, Tried};
 
 type Core<M> = State<<M as Manager>::Connection, <M as Manager>::Error>;
 type Todo<M> = Effects<<M as Manager>::Connection, <M as Manager>::Error>;
@@ -32,35 +35,53 @@ pub(crate) struct Shared<M: Manager> {
     /// By itself, so that an attempt to connect does not keep the pool alive.
     pub(crate) manager: Arc<M>,
     pub(crate) config: Config,
+    pub(crate) observers: Observers<M>,
     pub(crate) metrics: Metrics,
+    pub(crate) clock: Clock,
+    pub(crate) home: Home,
+    /// Tells the keeper to come sooner.
+    pub(crate) sooner: Arc<Notify>,
+    /// Whether times are to be exact where a few milliseconds do not matter to the pool itself.
+    exact: bool,
+    /// Whether somebody waited a moment ago: a newcomer need not try before he lines up.
+    crowded: AtomicBool,
     state: Mutex<Core<M>>,
-    /// Where the last caller to wait did so. Connections are opened there, since whoever has one
-    /// opened may do so from a runtime that ends, or from none.
-    home: Mutex<Option<Handle>>,
 }
 
 impl<M: Manager> Shared<M> {
-    pub(crate) fn new(manager: M, config: Config) -> Self {
+    pub(crate) fn new(manager: M, config: Config, observers: Observers<M>) -> Self {
         let state = State::new(&config, fastrand::u64(..));
         let metrics = Metrics::new(&config);
         metrics.moved(Levels::default(), state.levels());
-        Self {
+        let shared = Self {
+            exact: metrics.recorded || observers.listener.is_some() || config.counts_in_moments(),
             metrics,
             manager: Arc::new(manager),
             config,
+            observers,
+            clock: Clock::new(),
+            home: Home::default(),
+            sooner: Arc::default(),
+            crowded: AtomicBool::new(false),
             state: Mutex::new(state),
-            home: Mutex::new(None),
+        };
+        shared.emit(&Event::PoolCreated);
+        shared
+    }
+
+    /// Tells the listener, if there is one.
+    pub(crate) fn emit(&self, event: &Event<'_>) {
+        if let Some(listener) = &self.observers.listener {
+            listener.on_event(&self.config.name, event);
         }
     }
 
-    /// Remembers the runtime that a caller waits in. `false` outside of any.
-    pub(crate) fn enter_runtime(&self) -> bool {
-        let Ok(current) = Handle::try_current() else {
-            return false;
-        };
-        let before = self.home.lock().replace(current);
-        drop(before);
-        true
+    /// Tells the listener of something that has to do with the connection of a holder.
+    pub(crate) fn emit_of(&self, hold: HoldId, event: impl Fn(u64) -> Event<'static>) {
+        if self.observers.listener.is_some() {
+            let number = self.state.lock().number(hold);
+            self.emit(&event(number));
+        }
     }
 
     pub(crate) fn try_enter(
@@ -68,33 +89,51 @@ impl<M: Manager> Shared<M> {
         kind: Kind,
         at: &'static Location<'static>,
     ) -> Tried<M::Connection> {
-        let (tried, lacks_spare) = self.locked(|state, now| {
+        let now = self.roughly_now();
+        let (tried, wants_upkeep) = self.locked(|state| {
             let tried = state.try_enter(kind, at, now);
-            (tried, state.lacks_spare())
+            (tried, state.wants_upkeep(now))
         });
-        if lacks_spare {
-            self.transition(|state, now, fx| state.make_room(now, fx));
+        if wants_upkeep {
+            self.transition(Core::<M>::make_room);
         }
         tried
     }
 
+    /// Whether to line up without trying first. Only a hint.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Relaxed)
+    }
+
     pub(crate) fn enter(
         self: &Arc<Self>,
-        kind: Kind,
-        at: &'static Location<'static>,
+        ask: &Ask,
         waker: Waker,
-        deadline: Option<Instant>,
-    ) -> Entered<M::Connection> {
+    ) -> Entered<M::Connection, M::Error> {
         let mut waker = Some(waker);
-        self.transition(|state, now, fx| state.enter(kind, at, &mut waker, deadline, now, fx))
+        let now = self.clock.now();
+        let mut fx = None;
+        let entered = self.locked(|state| match state.line_up(ask, &mut waker, now) {
+            Some(waiting) => Entered::Queued(waiting),
+            None => state.enter(ask, &mut waker, now, fx.insert(Effects::none())),
+        });
+        self.carry_out_all(fx);
+        entered
     }
 
     pub(crate) fn poll(
         self: &Arc<Self>,
         id: WaiterId,
-        mut waker: Waker,
+        waker: &Waker,
     ) -> Option<Outcome<M::Connection, M::Error>> {
-        self.transition(|state, now, fx| state.poll(id, &mut waker, now, fx))
+        match self.locked(|state| state.peek(id, waker)) {
+            Peeked::Settled(outcome) => Some(outcome),
+            Peeked::Waiting => None,
+            Peeked::WantsWaker => {
+                let mut waker = Some(waker.clone());
+                self.transition(|state, now, fx| state.poll(id, &mut waker, now, fx))
+            }
+        }
     }
 
     pub(crate) fn leave(self: &Arc<Self>, id: WaiterId) {
@@ -110,39 +149,75 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn give_back(
         self: &Arc<Self>,
-        hold: HoldId,
+        slot: u32,
         connection: Arc<M::Connection>,
-        broken: bool,
+        reason: Option<CloseReason>,
     ) {
-        let used =
-            self.transition(|state, now, fx| state.give_back(hold, connection, broken, now, fx));
-        self.metrics.used(used);
+        self.emit_return(HoldId::Alone(slot));
+        let now = self.roughly_now();
+        let mut fx = None;
+        let mut next = None;
+        let since = self.locked(|state| {
+            let connection = match reason {
+                Some(_) => connection,
+                None => match state.put_back(slot, connection, now) {
+                    Returned::Idle(since) => return since,
+                    Returned::HandedOver(since, waker) => {
+                        next = Some(waker);
+                        return since;
+                    }
+                    Returned::Uncommon(connection) => connection,
+                },
+            };
+            state.give_back(slot, connection, reason, now, fx.insert(Effects::none()))
+        });
+        self.metrics.used(now.since(since));
+        if let Some(next) = next {
+            next.wake();
+        }
+        self.carry_out_all(fx);
     }
 
-    pub(crate) fn end_lease(self: &Arc<Self>, hold: HoldId, broken: bool) {
-        let used = self.transition(|state, now, fx| state.end_lease(hold, broken, now, fx));
-        self.metrics.used(used);
+    pub(crate) fn end_lease(self: &Arc<Self>, part: u32, reason: Option<CloseReason>) {
+        self.emit_return(HoldId::Part(part));
+        let now = self.roughly_now();
+        let mut fx = None;
+        let since = self.locked(|state| {
+            let quiet = match reason {
+                Some(_) => None,
+                None => state.end_lease_quietly(part, now),
+            };
+            quiet.unwrap_or_else(|| state.end_lease(part, reason, now, fx.insert(Effects::none())))
+        });
+        self.metrics.used(now.since(since));
+        self.carry_out_all(fx);
     }
 
-    pub(crate) fn detach(self: &Arc<Self>, hold: HoldId) {
-        self.transition(|state, now, fx| state.detach(hold, now, fx));
+    pub(crate) fn detach(self: &Arc<Self>, slot: u32) {
+        let connection = self.transition(|state, now, fx| state.detach(slot, now, fx));
+        self.emit(&Event::ConnectionClosed {
+            connection,
+            reason: CloseReason::Detached,
+        });
     }
 
-    pub(crate) fn connected(self: &Arc<Self>, connection: M::Connection, generation: u64) {
-        self.transition(|state, now, fx| state.connected(connection, generation, now, fx));
+    pub(crate) fn connected(self: &Arc<Self>, connection: M::Connection, opens: Opens) {
+        self.clock.mind();
+        let connection = Arc::new(connection);
+        self.transition(|state, now, fx| state.connected(connection, opens, now, fx));
     }
 
-    pub(crate) fn connect_failed(self: &Arc<Self>, error: ConnectError<M::Error>) {
+    pub(crate) fn connect_failed(self: &Arc<Self>, error: Arc<ConnectError<M::Error>>) {
         self.transition(|state, now, fx| state.connect_failed(error, now, fx));
     }
 
     pub(crate) fn attempt_lost(self: &Arc<Self>) {
-        self.leave_home();
+        self.home.leave();
         self.transition(|state, _, fx| state.attempt_lost(fx));
     }
 
-    pub(crate) fn begin_look(&self, before: Instant) -> Option<Doubtful<M::Connection>> {
-        self.locked(|state, _| state.begin_look(before))
+    pub(crate) fn begin_look(&self, before: Moment) -> Option<Doubtful<M::Connection>> {
+        self.locked(|state| state.begin_look(before))
     }
 
     pub(crate) fn drained(&self, waker: Waker) -> bool {
@@ -151,37 +226,57 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn holdings(&self) -> Vec<Holding> {
-        self.state.lock().holdings(now())
+        let now = self.clock.now();
+        self.state.lock().holdings(now)
     }
 
     pub(crate) fn checked(
         self: &Arc<Self>,
         doubtful: Doubtful<M::Connection>,
-        good: bool,
-        since: Option<Instant>,
+        reason: Option<CloseReason>,
+        since: Option<Moment>,
     ) {
-        self.transition(|state, now, fx| state.checked(doubtful, good, since, now, fx));
+        self.transition(|state, now, fx| state.checked(doubtful, reason, since, now, fx));
     }
 
     pub(crate) fn look_at_idle(self: &Arc<Self>) {
-        self.transition(|state, now, fx| state.look_at_idle(now, fx));
+        self.transition(Core::<M>::look_at_idle);
     }
 
     pub(crate) fn clear(self: &Arc<Self>) {
-        self.transition(|state, now, fx| state.clear(now, fx));
+        self.emit(&Event::PoolCleared);
+        self.transition(Core::<M>::clear);
+    }
+
+    pub(crate) fn pause(self: &Arc<Self>) {
+        self.emit(&Event::PoolPaused);
+        self.transition(|state, _, fx| state.pause(fx));
+    }
+
+    pub(crate) fn ready(self: &Arc<Self>) {
+        self.emit(&Event::PoolReady);
+        self.transition(Core::<M>::ready);
     }
 
     pub(crate) fn resize(self: &Arc<Self>, max_size: usize) {
         self.transition(|state, now, fx| state.resize(max_size, now, fx));
     }
 
-    pub(crate) fn sweep(self: &Arc<Self>, at: Instant) -> Option<Instant> {
-        self.transition(|state, now, fx| state.sweep(at, now, fx))
+    pub(crate) fn sweep(self: &Arc<Self>) -> Option<Instant> {
+        self.clock.mind();
+        let next = self.transition(Core::<M>::sweep);
+        next.and_then(|at| self.clock.instant(at))
     }
 
-    pub(crate) fn keeper_lost(&self, at: Instant) {
-        self.leave_home();
-        self.state.lock().keeper_lost(at);
+    /// When the keeper is to come.
+    pub(crate) fn keeper_due(&self) -> Option<Instant> {
+        let due = self.state.lock().keeper();
+        due.and_then(|at| self.clock.instant(at))
+    }
+
+    pub(crate) fn keeper_lost(self: &Arc<Self>) {
+        self.home.leave();
+        self.transition(|state, _, fx| state.keeper_lost(fx));
     }
 
     pub(crate) fn warm_up(
@@ -194,11 +289,13 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn doubt_idle(&self) {
-        self.state.lock().doubt_idle(now());
+        self.state.lock().doubt_idle();
     }
 
     pub(crate) fn close(self: &Arc<Self>) {
-        self.transition(|state, _, fx| state.close(fx));
+        if self.transition(|state, _, fx| state.close(fx)) {
+            self.emit(&Event::PoolClosed);
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -209,75 +306,57 @@ impl<M: Manager> Shared<M> {
         self.state.lock().status()
     }
 
-    /// A task could not be carried on: callers have to find another place to wait in.
-    fn leave_home(&self) {
-        let home = self.home.lock().take();
-        drop(home);
-    }
-
-    fn transition<R>(
+    /// One transition that reads the exact clock and may leave something to do.
+    pub(crate) fn transition<R>(
         self: &Arc<Self>,
-        step: impl FnOnce(&mut Core<M>, Instant, &mut Todo<M>) -> R,
+        step: impl FnOnce(&mut Core<M>, Moment, &mut Todo<M>) -> R,
     ) -> R {
         let mut fx = Effects::none();
-        let result = self.locked(|state, now| step(state, now, &mut fx));
-        if !fx.is_none() {
-            self.carry_out(fx);
-        }
+        let now = self.clock.now();
+        let result = self.locked(|state| step(state, now, &mut fx));
+        self.carry_out(fx);
         result
     }
 
+    fn carry_out_all(self: &Arc<Self>, fx: Option<Todo<M>>) {
+        if let Some(fx) = fx {
+            self.carry_out(fx);
+        }
+    }
+
     /// Takes the lock, and shows afterwards what has changed.
-    fn locked<R>(&self, step: impl FnOnce(&mut Core<M>, Instant) -> R) -> R {
+    fn locked<R>(&self, step: impl FnOnce(&mut Core<M>) -> R) -> R {
         let mut state = self.state.lock();
+        if !self.metrics.recorded {
+            let result = step(&mut state);
+            self.crowded.store(state.is_crowded(), Relaxed);
+            return result;
+        }
         let before = state.levels();
-        let result = step(&mut state, now());
+        let result = step(&mut state);
         let after = state.levels();
+        self.crowded.store(state.is_crowded(), Relaxed);
         drop(state);
         self.metrics.moved(before, after);
         result
     }
 
-    fn carry_out(self: &Arc<Self>, fx: Todo<M>) {
-        // First of all, values whose drop reports what has not been done: a waker that panics then
-        // costs nobody a place.
-        let attempts = fx
-            .open
-            .into_iter()
-            .map(|delay| connect::attempt(self, delay));
-        let attempts: Vec<_> = attempts.collect();
-        let checks = fx
-            .check
-            .into_iter()
-            .map(|doubtful| check::check(self, doubtful));
-        let checks: Vec<_> = checks.collect();
-        let keeper = fx.keep.map(|at| keeper::keep(self, at));
-        let closing = fx.close.into_iter().map(|connection| Closing {
-            pool: self,
-            connection: Some(connection),
-        });
-        let closing: Vec<_> = closing.collect();
-        for waker in fx.wake {
-            waker.wake();
-        }
-        drop(closing);
-        drop(fx.forget);
-        for attempt in attempts {
-            self.run(attempt);
-        }
-        for check in checks {
-            self.run(check);
-        }
-        if let Some(keeper) = keeper {
-            self.run(keeper);
+    /// Now, as exactly as anybody needs it who is not up against a deadline.
+    pub(crate) fn roughly_now(&self) -> Moment {
+        match self.exact {
+            true => self.clock.now(),
+            false => self.clock.roughly_now(),
         }
     }
 
-    /// Runs a task where callers wait. Without a runtime it is dropped, and reports that.
-    fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let home = self.home.lock().clone();
-        if let Some(runtime) = home.or_else(|| Handle::try_current().ok()) {
-            drop(runtime.spawn(task));
+    fn emit_return(&self, hold: HoldId) {
+        if self.observers.listener.is_some() {
+            let now = self.clock.now();
+            let (connection, used) = {
+                let state = self.state.lock();
+                (state.number(hold), now.since(state.held_since(hold)))
+            };
+            self.emit(&Event::CheckedIn { connection, used });
         }
     }
 }
@@ -286,32 +365,7 @@ impl<M: Manager> Drop for Shared<M> {
     fn drop(&mut self) {
         let levels = self.state.get_mut().levels();
         self.metrics.moved(levels, Levels::default());
+        // There is nothing left for it to keep.
+        self.sooner.notify_one();
     }
-}
-
-/// A connection that is dropped without the lock. Only then is its place free.
-struct Closing<'a, M: Manager> {
-    pool: &'a Arc<Shared<M>>,
-    connection: Option<Arc<M::Connection>>,
-}
-
-impl<M: Manager> Drop for Closing<'_, M> {
-    fn drop(&mut self) {
-        /// Frees the place also if the connection's own drop panics.
-        struct Free<'a, M: Manager>(&'a Arc<Shared<M>>);
-
-        impl<M: Manager> Drop for Free<'_, M> {
-            fn drop(&mut self) {
-                self.0.transition(|state, now, fx| state.dropped(now, fx));
-            }
-        }
-
-        let _free = Free(self.pool);
-        drop(self.connection.take());
-    }
-}
-
-/// Tokio's clock, so that tests can stop it.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

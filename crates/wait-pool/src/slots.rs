@@ -1,75 +1,86 @@
 //! The open connections: which are idle, shared or taken, and by whom.
 //!
-//! Every open connection has a slot, every holder a hold. A slot is *idle* (the pool has the
-//! connection), *taken* (one holder has it) or *shared* (the pool keeps one reference, up to
-//! `max_leases` holders the others). A shared slot may be *draining* (no new leases, becomes idle
-//! with the last return) or *retiring* (no new leases, closed with the last return).
+//! Every open connection has a slot. A slot is *idle* (the pool has the connection), *taken* (one holder
+//! has it), *looked at* (a check has it) or *shared* (the pool keeps one reference, up to `max_leases`
+//! holders the others). What is the matter with shared ones is told in [`sharing`].
 //!
 //! Idle slots are used last in, first out, so that a pool larger than its load leaves the rest
 //! alone. Leases go to the shared slot that most recently had room: connections fill up one after
-//! the other, which keeps pipelines deep and connections few. All choices are O(1) but one:
-//! [`Slots::drain_one`] looks at every slot.
+//! the other, which keeps pipelines deep and connections few. What a checkout or a return does is
+//! O(1); what a report or the keeper does looks at every slot.
 
 mod sharing;
+mod upkeep;
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::Instant;
 
 use slab::Slab;
 
 use crate::config::Lifetimes;
-use crate::queue::{Id, Queue};
+use crate::event::CloseReason;
+use crate::moment::Moment;
 
-use sharing::Shared;
+use sharing::{Part, Shared};
 
 /// Names a hold from the hand-over until the connection is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct HoldId(Id);
+pub(crate) enum HoldId {
+    /// Of the only holder of a slot's connection.
+    Alone(u32),
+    /// Of one among several.
+    Part(u32),
+}
 
 /// A connection on its way to a caller.
 #[derive(Debug)]
 pub(crate) struct Grant<C> {
     pub(crate) hold: HoldId,
     pub(crate) connection: Arc<C>,
-    /// Together with others.
-    pub(crate) shared: bool,
     /// When it was last used, should this caller not come to it.
-    pub(crate) since: Instant,
+    pub(crate) since: Moment,
 }
 
 /// An idle connection on its way to be looked at, without the lock.
 #[derive(Debug)]
 pub(crate) struct Doubtful<C> {
-    slot: SlotId,
+    slot: u32,
     pub(crate) connection: Arc<C>,
     /// Since when it has been idle.
-    pub(crate) since: Instant,
+    pub(crate) since: Moment,
 }
 
-/// Names a slot while its connection is checked.
-#[derive(Clone, Copy, Debug)]
-struct SlotId(usize);
+/// A connection that has left its slot, to be dropped without the lock.
+#[derive(Debug)]
+pub(crate) struct Retired<C> {
+    pub(crate) connection: Arc<C>,
+    /// The connection's number.
+    pub(crate) number: u64,
+    pub(crate) reason: CloseReason,
+}
 
 #[derive(Debug)]
 pub(crate) struct Slots<C> {
     slots: Slab<Slot<C>>,
-    idle: Vec<usize>,
+    /// The one used last comes last.
+    idle: Vec<u32>,
+    /// How many slots have one holder.
+    taken: usize,
+    /// The holders of shared slots.
+    parts: Slab<Part>,
     /// The shared slots that take further leases.
-    roomy: Vec<usize>,
+    roomy: Vec<u32>,
     draining: usize,
     /// How many slots are shared, in whatever state.
     shared: usize,
-    /// Oldest first.
-    holds: Queue<Hold>,
     max_leases: usize,
     lifetimes: Lifetimes,
-    /// What has been idle since before then is to be checked, too.
-    doubted: Option<Instant>,
+    /// How often all that was idle has been doubted.
+    doubts: u32,
     /// Connections of earlier generations are closed as soon as nobody holds them.
     generation: u64,
-    /// No idle connection has to be closed before then.
-    soonest: Option<Instant>,
+    /// Nothing has to be closed before then.
+    soonest: Moment,
     rng: fastrand::Rng,
 }
 
@@ -77,22 +88,27 @@ pub(crate) struct Slots<C> {
 struct Slot<C> {
     state: Occupancy<C>,
     /// When it is to be replaced.
-    expires: Option<Instant>,
+    expires: Moment,
     generation: u64,
+    number: u64,
+    /// The doubts that there had been when it was last known to be good.
+    doubts: u32,
 }
 
 #[derive(Debug)]
 enum Occupancy<C> {
-    Idle { connection: Arc<C>, since: Instant },
-    Taken,
+    Idle {
+        connection: Arc<C>,
+        since: Moment,
+    },
+    Taken {
+        since: Moment,
+        at: &'static Location<'static>,
+        /// Whether somebody has been warned that it is held for long.
+        warned: bool,
+    },
+    LookedAt,
     Shared(Shared<C>),
-}
-
-#[derive(Debug)]
-struct Hold {
-    slot: usize,
-    since: Instant,
-    at: &'static Location<'static>,
 }
 
 impl<C> Slots<C> {
@@ -100,278 +116,242 @@ impl<C> Slots<C> {
         Self {
             slots: Slab::new(),
             idle: Vec::new(),
+            taken: 0,
+            parts: Slab::new(),
             roomy: Vec::new(),
             draining: 0,
             shared: 0,
-            holds: Queue::new(),
             max_leases,
             lifetimes,
-            doubted: None,
+            doubts: 0,
             generation: 0,
-            soonest: None,
+            soonest: Moment::NEVER,
             rng: fastrand::Rng::with_seed(seed),
         }
     }
 
+    /// How many connections are open.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
-    pub(crate) fn idle(&self) -> usize {
+    pub(crate) const fn idle(&self) -> usize {
         self.idle.len()
     }
 
-    /// How many callers hold a connection, alone or together.
+    /// How many holders there are; one connection may have many.
     pub(crate) fn holders(&self) -> usize {
-        self.holds.len()
+        self.taken + self.parts.len()
     }
 
-    /// How many shared connections take no more leases, to become idle.
-    pub(crate) fn draining(&self) -> usize {
+    pub(crate) const fn in_use(&self) -> usize {
+        self.taken + self.shared
+    }
+
+    pub(crate) const fn shared(&self) -> usize {
+        self.shared
+    }
+
+    pub(crate) const fn draining(&self) -> usize {
         self.draining
     }
 
-    /// When and where the longest-held connection was taken.
-    pub(crate) fn longest_held(&self) -> Option<(Instant, &'static Location<'static>)> {
-        self.holds.front().map(|(_, hold)| (hold.since, hold.at))
-    }
-
-    /// The generation that connections opened from now on belong to.
-    pub(crate) fn generation(&self) -> u64 {
+    pub(crate) const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// When to [sweep](Self::sweep) next, if ever.
-    pub(crate) fn soonest(&self) -> Option<Instant> {
-        self.soonest
-    }
-
-    /// Adds a freshly opened connection as an idle one.
-    pub(crate) fn insert(&mut self, connection: Arc<C>, now: Instant) {
-        let lifetime = self.lifetimes.max_lifetime;
-        // Those opened together are not to end together.
-        let jittered = lifetime.map(|longest| longest.mul_f64(1.0 - 0.2 * self.rng.f64()));
-        let slot = self.slots.insert(Slot {
-            state: Occupancy::Taken,
-            expires: jittered.and_then(|lifetime| now.checked_add(lifetime)),
-            generation: self.generation,
+    /// Takes in a connection that has just been opened. It is idle.
+    pub(crate) fn insert(&mut self, connection: Arc<C>, number: u64, now: Moment) {
+        let expires = self.lifetimes.max_lifetime.map(|longest| {
+            let jitter = 1.0 - 0.2 * self.rng.f64();
+            now.plus(longest.mul_f64(jitter))
         });
+        let expires = expires.unwrap_or(Moment::NEVER);
+        let slot = self.slots.insert(Slot {
+            state: Occupancy::LookedAt,
+            expires,
+            generation: self.generation,
+            number,
+            doubts: self.doubts,
+        });
+        let slot = u32::try_from(slot).expect("there are fewer connections");
+        let idles_out = now.plus_limit(self.lifetimes.idle_timeout);
+        self.soonest = self.soonest.min(expires).min(idles_out);
         self.make_idle(slot, connection, now);
     }
 
-    /// Takes out the idle connections that have lived or been idle for long enough, oldest first.
-    pub(crate) fn sweep(&mut self, now: Instant) -> Vec<Arc<C>> {
-        let mut closed = Vec::new();
-        let mut spare = self.idle.len().saturating_sub(self.lifetimes.min_idle);
-        for slot in std::mem::take(&mut self.idle) {
-            let idle_out = spare > 0 && self.idles_out_at(slot).is_some_and(|at| at <= now);
-            if idle_out || self.is_spent(slot, now) {
-                spare = spare.saturating_sub(1);
-                closed.push(self.remove_idle(slot));
-            } else {
-                self.idle.push(slot);
-            }
-        }
-        let expiries = self
-            .idle
-            .iter()
-            .filter_map(|&slot| self.slots[slot].expires);
-        self.soonest = expiries.chain(self.next_idle_out()).min();
-        closed
-    }
-
-    /// Takes out the connections that have been idle for longest, `count` of them if there are.
-    pub(crate) fn close_idle(&mut self, count: usize) -> Vec<Arc<C>> {
-        let count = count.min(self.idle.len());
-        let oldest: Vec<usize> = self.idle.drain(..count).collect();
-        oldest
-            .into_iter()
-            .map(|slot| self.remove_idle(slot))
-            .collect()
-    }
-
-    /// Begins a new generation: idle connections are returned, to be dropped outside of the lock,
-    /// shared ones take no more leases, and all are closed with their last return.
-    pub(crate) fn clear(&mut self) -> Vec<Arc<C>> {
-        self.generation += 1;
-        self.retire_shared();
-        self.close_idle(usize::MAX)
-    }
-
     /// Gives an idle connection to one holder, unless all have been idle for long.
-    pub(crate) fn take(
-        &mut self,
-        at: &'static Location<'static>,
-        now: Instant,
-    ) -> Option<Grant<C>> {
-        let (slot, connection, since) = self.pop_idle(|is_stale| !is_stale, now)?;
-        Some(Grant {
-            hold: self.hold(slot, at, now),
-            connection,
-            shared: false,
-            since,
-        })
-    }
-
-    /// Takes out an idle connection that has to be checked before it is used.
-    pub(crate) fn begin_check(&mut self, now: Instant) -> Option<Doubtful<C>> {
-        let (slot, connection, since) = self.pop_idle(|is_stale| is_stale, now)?;
-        Some(Doubtful {
-            slot: SlotId(slot),
-            connection,
-            since,
-        })
-    }
-
-    /// Takes out the connection that has been idle for longest, if that is since `before`.
-    pub(crate) fn begin_look(&mut self, before: Instant) -> Option<Doubtful<C>> {
-        let slot = *self.idle.first()?;
-        let since = self.idle_since(slot);
-        if since > before {
-            return None;
-        }
-        self.idle.remove(0);
-        match std::mem::replace(&mut self.slots[slot].state, Occupancy::Taken) {
-            Occupancy::Idle { connection, .. } => Some(Doubtful {
-                slot: SlotId(slot),
-                connection,
-                since,
-            }),
-            Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
-        }
-    }
-
-    /// Since when a holder has its connection.
-    pub(crate) fn held_since(&self, hold: HoldId) -> Instant {
-        self.holds.get(hold.0).since
-    }
-
-    /// Who holds what: since when, where it was taken. Oldest first.
-    pub(crate) fn held(&self) -> impl Iterator<Item = (Instant, &'static Location<'static>)> {
-        self.holds.iter().map(|(_, hold)| (hold.since, hold.at))
-    }
-
-    /// Takes back a connection that has been looked at, and found good or not: idle `since` then, or
-    /// returned, to be dropped outside of the lock.
-    pub(crate) fn end_check(
-        &mut self,
-        Doubtful {
-            slot, connection, ..
-        }: Doubtful<C>,
-        good: bool,
-        since: Instant,
-    ) -> Option<Arc<C>> {
-        self.keep_or_remove(slot.0, connection, good, since)
-    }
-
-    /// Takes back a connection that one holder had, and keeps it unless it is `broken`: then it is
-    /// returned, to be dropped outside of the lock.
-    pub(crate) fn give_back(
-        &mut self,
-        hold: HoldId,
-        connection: Arc<C>,
-        broken: bool,
-        now: Instant,
-    ) -> Option<Arc<C>> {
-        let slot = self.holds.remove(hold.0).slot;
-        self.keep_or_remove(slot, connection, !broken, now)
-    }
-
-    /// Forgets a connection that its holder keeps for good.
-    pub(crate) fn detach(&mut self, hold: HoldId) {
-        let slot = self.holds.remove(hold.0).slot;
-        self.slots.remove(slot);
-    }
-
-    /// Has the connections that are idle now checked before they are used again.
-    pub(crate) fn doubt_idle(&mut self, now: Instant) {
-        self.doubted = Some(now);
-    }
-
-    fn hold(&mut self, slot: usize, at: &'static Location<'static>, since: Instant) -> HoldId {
-        HoldId(self.holds.push_back(Hold { slot, since, at }))
-    }
-
-    /// The idle connection used last, if it is `wanted` by whether it has been idle for long.
-    fn pop_idle(
-        &mut self,
-        wanted: impl Fn(bool) -> bool,
-        now: Instant,
-    ) -> Option<(usize, Arc<C>, Instant)> {
-        let slot = *self.idle.last()?;
-        let since = self.idle_since(slot);
-        let is_stale = now.saturating_duration_since(since) > self.lifetimes.check_idle_after
-            || self.doubted.is_some_and(|doubted| since <= doubted);
-        if !wanted(is_stale) {
+    pub(crate) fn take(&mut self, at: &'static Location<'static>, now: Moment) -> Option<Grant<C>> {
+        let &slot = self.idle.last()?;
+        if self.is_stale(slot, now) {
             return None;
         }
         self.idle.pop();
-        match std::mem::replace(&mut self.slots[slot].state, Occupancy::Taken) {
-            Occupancy::Idle { connection, since } => Some((slot, connection, since)),
-            Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
-        }
+        self.taken += 1;
+        let taken = Occupancy::Taken {
+            since: now,
+            at,
+            warned: false,
+        };
+        let (connection, since) = self.replace_idle(slot, taken);
+        Some(Grant {
+            hold: HoldId::Alone(slot),
+            connection,
+            since,
+        })
     }
 
-    fn keep_or_remove(
+    /// Takes back a connection that one holder had, unless it is old, and says since when he had it.
+    pub(crate) fn put_back(
         &mut self,
-        slot: usize,
+        slot: u32,
         connection: Arc<C>,
-        keep: bool,
-        now: Instant,
-    ) -> Option<Arc<C>> {
-        if keep && !self.is_spent(slot, now) {
-            self.make_idle(slot, connection, now);
+        now: Moment,
+    ) -> Result<Moment, Arc<C>> {
+        let entry = &mut self.slots[index(slot)];
+        let Occupancy::Taken { since, .. } = entry.state else {
+            unreachable!("who gives a connection back has taken it")
+        };
+        if entry.generation != self.generation || entry.expires <= now {
+            return Err(connection);
+        }
+        entry.state = Occupancy::Idle {
+            connection,
+            since: now,
+        };
+        entry.doubts = self.doubts;
+        self.taken -= 1;
+        self.idle.push(slot);
+        Ok(since)
+    }
+
+    /// Gives a connection that one holder had to another, unless it is old, and says since when the
+    /// first had it.
+    pub(crate) fn hand_over(
+        &mut self,
+        slot: u32,
+        to: &'static Location<'static>,
+        now: Moment,
+    ) -> Option<Moment> {
+        let entry = &mut self.slots[index(slot)];
+        let Occupancy::Taken { since, at, warned } = &mut entry.state else {
+            unreachable!("who gives a connection back has taken it")
+        };
+        if entry.generation != self.generation || entry.expires <= now {
             return None;
         }
-        self.slots.remove(slot);
-        Some(connection)
+        entry.doubts = self.doubts;
+        (*at, *warned) = (to, false);
+        Some(std::mem::replace(since, now))
     }
 
-    fn make_idle(&mut self, slot: usize, connection: Arc<C>, since: Instant) {
-        let Slot { state, expires, .. } = &mut self.slots[slot];
-        *state = Occupancy::Idle { connection, since };
-        let expires = *expires;
-        self.idle.push(slot);
-        let due = [self.soonest, expires, self.next_idle_out()];
-        self.soonest = due.into_iter().flatten().min();
+    /// Takes back a connection that one holder had, and keeps it, unless it is to be closed for a
+    /// `reason`, or because it is old.
+    pub(crate) fn give_back(
+        &mut self,
+        slot: u32,
+        connection: Arc<C>,
+        reason: Option<CloseReason>,
+        now: Moment,
+    ) -> Option<Retired<C>> {
+        self.taken -= 1;
+        self.keep_or_retire(slot, connection, reason, now)
     }
 
-    fn remove_idle(&mut self, slot: usize) -> Arc<C> {
-        match self.slots.remove(slot).state {
-            Occupancy::Idle { connection, .. } => connection,
-            Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
+    /// Forgets a connection that its holder keeps for good, and says its number.
+    pub(crate) fn detach(&mut self, slot: u32) -> u64 {
+        self.taken -= 1;
+        self.slots.remove(index(slot)).number
+    }
+
+    /// Since when a holder has its connection.
+    pub(crate) fn held_since(&self, hold: HoldId) -> Moment {
+        match hold {
+            HoldId::Alone(slot) => match self.slots[index(slot)].state {
+                Occupancy::Taken { since, .. } => since,
+                _ => unreachable!("who holds a connection alone has taken it"),
+            },
+            HoldId::Part(part) => self.parts[index(part)].since,
         }
     }
 
-    /// Whether a connection has lived for long enough, or belongs to an earlier generation.
-    fn is_spent(&self, slot: usize, now: Instant) -> bool {
-        let Slot {
-            expires,
-            generation,
-            ..
-        } = self.slots[slot];
-        generation != self.generation || expires.is_some_and(|expires| expires <= now)
+    /// The number of the connection that a holder has.
+    pub(crate) fn number(&self, hold: HoldId) -> u64 {
+        let slot = match hold {
+            HoldId::Alone(slot) => slot,
+            HoldId::Part(part) => self.parts[index(part)].slot,
+        };
+        self.slots[index(slot)].number
     }
 
-    /// When the connection that has been idle for longest is to be closed for that.
-    fn next_idle_out(&self) -> Option<Instant> {
-        match self.idle.first() {
-            Some(&oldest) if self.idle.len() > self.lifetimes.min_idle => self.idles_out_at(oldest),
+    /// Who holds what: since when, where it was taken.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (Moment, &'static Location<'static>)> {
+        let alone = self.slots.iter().filter_map(|(_, slot)| match slot.state {
+            Occupancy::Taken { since, at, .. } => Some((since, at)),
             _ => None,
+        });
+        alone.chain(self.parts.iter().map(|(_, part)| (part.since, part.at)))
+    }
+
+    fn keep_or_retire(
+        &mut self,
+        slot: u32,
+        connection: Arc<C>,
+        reason: Option<CloseReason>,
+        now: Moment,
+    ) -> Option<Retired<C>> {
+        let Some(reason) = reason.or_else(|| self.spent(slot, now)) else {
+            self.make_idle(slot, connection, now);
+            return None;
+        };
+        let number = self.slots.remove(index(slot)).number;
+        Some(Retired {
+            connection,
+            number,
+            reason,
+        })
+    }
+
+    fn make_idle(&mut self, slot: u32, connection: Arc<C>, since: Moment) {
+        let entry = &mut self.slots[index(slot)];
+        entry.state = Occupancy::Idle { connection, since };
+        entry.doubts = self.doubts;
+        self.idle.push(slot);
+    }
+
+    /// Whether an idle connection has to be checked before it is used.
+    fn is_stale(&self, slot: u32, now: Moment) -> bool {
+        let idle = now.since(self.idle_since(slot));
+        idle > self.lifetimes.check_idle_after || self.slots[index(slot)].doubts != self.doubts
+    }
+
+    /// Why a connection is not to be used any more, if so.
+    fn spent(&self, slot: u32, now: Moment) -> Option<CloseReason> {
+        let slot = &self.slots[index(slot)];
+        if slot.generation != self.generation {
+            return Some(CloseReason::Stale);
         }
+        (slot.expires <= now).then_some(CloseReason::Lifetime)
     }
 
-    fn idles_out_at(&self, slot: usize) -> Option<Instant> {
-        let timeout = self.lifetimes.idle_timeout?;
-        self.idle_since(slot).checked_add(timeout)
-    }
-
-    fn idle_since(&self, slot: usize) -> Instant {
-        match self.slots[slot].state {
+    fn idle_since(&self, slot: u32) -> Moment {
+        match self.slots[index(slot)].state {
             Occupancy::Idle { since, .. } => since,
-            Occupancy::Taken | Occupancy::Shared(_) => unreachable!("{IDLE}"),
+            _ => unreachable!("{IDLE}"),
         }
     }
+
+    /// Takes an idle connection out of its slot, which stays.
+    fn replace_idle(&mut self, slot: u32, new: Occupancy<C>) -> (Arc<C>, Moment) {
+        match std::mem::replace(&mut self.slots[index(slot)].state, new) {
+            Occupancy::Idle { connection, since } => (connection, since),
+            _ => unreachable!("{IDLE}"),
+        }
+    }
+}
+
+const fn index(slot: u32) -> usize {
+    slot as usize
 }
 
 const IDLE: &str = "the idle list names idle slots";

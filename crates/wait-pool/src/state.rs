@@ -27,6 +27,17 @@
 //! connection may still be opened for it, the first is set aside only after that number. Nothing is
 //! set aside while a lease is first.
 //!
+//! # Priority
+//!
+//! A class of priority is a head start: see [`Priority`](crate::Priority). Since the head start is
+//! constant, whoever waits comes before all those who come late enough, whatever their class.
+//!
+//! # Grants that nobody takes
+//!
+//! A future may be woken and never be polled again. What it was handed is taken back after a while
+//! if somebody else waits for it. Its owner is out of the line then, and back in its old place as
+//! soon as it is polled.
+//!
 //! # Failed connects
 //!
 //! While at least one connection is open, waiters wait for its return, and a failure is kept to
@@ -34,47 +45,62 @@
 //! connection would have served (one exclusive caller, or as many leases as share a connection),
 //! and to everybody once no other attempt is under way.
 
+mod callers;
+mod common;
 mod figures;
 mod model;
+mod returns;
 mod serve;
 mod upkeep;
 
-use std::panic::Location;
+pub(crate) use common::Returned;
+
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::config::Config;
-use crate::error::ConnectError;
-use crate::line::{Failure, Kind, Line, Outcome, WaiterId};
+use crate::event::CloseReason;
+use crate::line::Line;
+use crate::moment::Moment;
 use crate::opening::Opening;
-use crate::slots::{Doubtful, Grant, HoldId, Slots};
-use crate::transition::{Effects, Entered, Tried};
+use crate::pace::Pace;
+use crate::policy::QueuePolicy;
+use crate::slots::{HoldId, Retired, Slots};
+use crate::transition::Effects;
 
 #[derive(Debug)]
 pub(crate) struct State<C, E> {
     pool: Arc<str>,
     slots: Slots<C>,
     line: Line<C, E>,
+    pace: Pace,
     opening: Opening<E>,
+    /// How many attempts there have been.
+    attempts: u64,
     checking: usize,
     /// Connections on their way to be dropped. They count until they are gone.
     closing: usize,
     max_size: usize,
     max_leases: usize,
     max_waiters: usize,
+    queue_policy: QueuePolicy,
+    wait_timeout: Option<Duration>,
+    claim_timeout: Duration,
+    leak_warning_after: Option<Duration>,
     /// As the builder has it; a smaller bound asks for less.
     wanted_idle: usize,
     min_idle: usize,
     /// When the keeper wakes next, if there is one.
-    keeper: Option<Instant>,
+    keeper: Option<Moment>,
     /// Who waits for the pool to be warm, or to be drained, and looks again at each event.
     watching: Vec<Waker>,
     /// How many leases went by the exclusive caller that is first.
     passed: usize,
-    /// An attempt was lost: whoever is polled next has another one begun.
+    /// An attempt, or the keeper, was lost: whoever is polled next has another one begun.
     orphaned: bool,
+    paused: bool,
     closed: bool,
 }
 
@@ -83,286 +109,81 @@ impl<C, E> State<C, E> {
         let (first, longest) = config.connect_backoff;
         let backoff = Backoff::new(first, longest, seed);
         Self {
+            pool: Arc::clone(&config.name),
             slots: Slots::new(config.max_leases, config.lifetimes(), seed),
-            line: Line::new(),
+            line: Line::new(config.priority_ageing),
+            pace: Pace::default(),
             opening: Opening::new(config.max_connecting, backoff),
+            attempts: 0,
             checking: 0,
             closing: 0,
             max_size: config.max_size,
             max_leases: config.max_leases,
             max_waiters: config.max_waiters,
+            queue_policy: config.queue_policy,
+            wait_timeout: config.wait_timeout,
+            claim_timeout: config.claim_timeout,
+            leak_warning_after: config.leak_warning_after,
             wanted_idle: config.min_idle,
             min_idle: config.min_idle,
             keeper: None,
             watching: Vec::new(),
-            pool: Arc::clone(&config.name),
             passed: 0,
             orphaned: false,
+            paused: config.start_paused,
             closed: false,
         }
     }
 
-    /// A caller asks for what is free. By invariant 2 nobody waits for it; but a lease may go by
-    /// an exclusive caller.
-    pub(crate) fn try_enter(
-        &mut self,
-        kind: Kind,
-        at: &'static Location<'static>,
-        now: Instant,
-    ) -> Tried<C> {
-        if self.closed {
-            return Tried::Closed;
-        }
-        let Some(grant) = self.grant(kind, at, now) else {
-            return Tried::Empty;
-        };
-        if self.line.total() > 0 {
-            self.passed += 1;
-            self.set_aside();
-        }
-        Tried::Granted(grant)
+    /// Whether somebody waits.
+    pub(crate) const fn is_crowded(&self) -> bool {
+        self.line.total() > 0
     }
 
-    /// A caller asks for a connection and waits if none is free; only then is its waker taken.
-    pub(crate) fn enter(
-        &mut self,
-        kind: Kind,
-        at: &'static Location<'static>,
-        waker: &mut Option<Waker>,
-        deadline: Option<Instant>,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) -> Entered<C> {
-        match self.try_enter(kind, at, now) {
-            Tried::Granted(grant) => Entered::Granted(grant),
-            Tried::Closed => Entered::Closed,
-            Tried::Empty if self.line.total() >= self.max_waiters => Entered::Full(self.status()),
-            Tried::Empty => {
-                let waker = waker.take().expect("a caller comes with a waker");
-                let id = self.line.push(kind, at, waker, now, deadline);
-                self.make_room(now, fx);
-                Entered::Queued(id)
-            }
-        }
-    }
-
-    /// A waiter asks what became of it, and leaves its waker. `None` while it waits.
-    pub(crate) fn poll(
-        &mut self,
-        id: WaiterId,
-        waker: &mut Waker,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) -> Option<Outcome<C, E>> {
-        let outcome = self.line.poll(id, waker);
-        if outcome.is_none() && std::mem::take(&mut self.orphaned) {
-            self.make_room(now, fx);
-        }
-        outcome
-    }
-
-    /// A waiter leaves; what it had been given goes to the next. What is left of it comes back, to
-    /// be dropped outside of the lock.
-    pub(crate) fn leave(
-        &mut self,
-        id: WaiterId,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) -> Option<Outcome<C, E>> {
-        match self.line.remove(id) {
-            // Nobody has used it, so it has been idle since it was, not since now.
-            Outcome::Granted(Grant {
-                hold,
-                connection,
-                shared,
-                since,
-            }) => {
-                let retired = match shared {
-                    true => {
-                        drop(connection);
-                        self.slots.leave(hold, self.is_unwanted(), since)
-                    }
-                    false => self
-                        .slots
-                        .give_back(hold, connection, self.is_unwanted(), since),
-                };
-                self.retire(retired, fx);
-                self.serve(now, fx);
-                None
-            }
-            outcome => {
-                self.serve(now, fx);
-                Some(outcome)
-            }
-        }
-    }
-
-    /// A waiter's deadline has passed: what it was given in the meantime, and if that is nothing,
-    /// what it was up against. What is left of it comes back, to be dropped outside of the lock.
-    pub(crate) fn expire(
-        &mut self,
-        id: WaiterId,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) -> (Outcome<C, E>, Option<Outcome<C, E>>) {
-        if self.line.is_settled(id) {
-            return (self.line.remove(id), None);
-        }
-        let report = self.report(self.line.since(id), self.line.ahead_of(id), now);
-        let waiter = self.line.remove(id);
-        self.serve(now, fx);
-        (Outcome::Late(report), Some(waiter))
-    }
-
-    /// A connection taken alone comes back. Says how long it was held.
-    pub(crate) fn give_back(
-        &mut self,
-        hold: HoldId,
-        connection: Arc<C>,
-        broken: bool,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) -> Duration {
-        let used = now.saturating_duration_since(self.slots.held_since(hold));
-        let broken = broken || self.is_unwanted();
-        let retired = self.slots.give_back(hold, connection, broken, now);
-        self.retire(retired, fx);
-        self.serve(now, fx);
-        used
-    }
-
-    /// A lease ends. The caller has dropped its reference to the connection before. Says how long
-    /// it was held.
-    pub(crate) fn end_lease(
-        &mut self,
-        hold: HoldId,
-        broken: bool,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) -> Duration {
-        let used = now.saturating_duration_since(self.slots.held_since(hold));
-        let retired = self.slots.leave(hold, broken || self.is_unwanted(), now);
-        self.retire(retired, fx);
-        self.serve(now, fx);
-        used
-    }
-
-    /// The holder keeps the connection for good; its place is free.
-    pub(crate) fn detach(&mut self, hold: HoldId, now: Instant, fx: &mut Effects<C, E>) {
-        self.slots.detach(hold);
-        self.serve(now, fx);
-    }
-
-    /// A connection that was to be closed has been dropped; its place is free.
-    pub(crate) fn dropped(&mut self, now: Instant, fx: &mut Effects<C, E>) {
-        self.closing -= 1;
-        self.serve(now, fx);
-    }
-
-    /// An attempt to connect has succeeded that was begun in a `generation`.
-    pub(crate) fn connected(
-        &mut self,
-        connection: C,
-        generation: u64,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) {
-        fx.forget.extend(self.opening.succeeded());
-        fx.wake.extend(self.watching.drain(..));
-        let connection = Arc::new(connection);
-        // Counted again now, where before it had a place as an attempt.
-        let unwanted = self.closed || self.slots.len() >= self.max_size;
-        if unwanted || generation != self.slots.generation() {
-            self.retire([connection], fx);
-        } else {
-            self.slots.insert(connection, now);
-        }
-        self.serve(now, fx);
-    }
-
-    /// An attempt to connect has failed.
-    pub(crate) fn connect_failed(
-        &mut self,
-        error: ConnectError<E>,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) {
-        let error = Arc::new(error);
-        let before = self.opening.failed(Arc::clone(&error), now);
-        fx.forget.extend(before);
-        fx.wake.extend(self.watching.drain(..));
-        if self.slots.len() == 0 {
-            self.tell(&Failure::Connect(error), fx);
-        }
-        self.serve(now, fx);
-    }
-
-    /// An attempt to connect could not be carried on: its runtime has ended, or there is none. The
-    /// first in line is woken and begins the next where it lives itself. Begun from here, that one
-    /// might be lost in the same way, and so on without end.
-    pub(crate) fn attempt_lost(&mut self, fx: &mut Effects<C, E>) {
-        self.opening.lost();
-        if let Some(first) = self.line.wake_first() {
-            self.orphaned = true;
-            fx.wake.push(first);
-        }
-    }
-
-    /// An idle connection has been looked at. If it is good, it has been idle `since` then, or since
-    /// now if it has answered.
-    pub(crate) fn checked(
-        &mut self,
-        doubtful: Doubtful<C>,
-        good: bool,
-        since: Option<Instant>,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) {
-        self.checking -= 1;
-        let keep = good && !self.is_unwanted();
-        let retired = self.slots.end_check(doubtful, keep, since.unwrap_or(now));
-        self.retire(retired, fx);
-        self.serve(now, fx);
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
+    pub(crate) const fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Whether a connection that comes back is to be closed.
-    fn is_unwanted(&self) -> bool {
-        self.closed || self.excess() > 0
+    /// The number of the connection that a holder has.
+    pub(crate) fn number(&self, hold: HoldId) -> u64 {
+        self.slots.number(hold)
     }
 
-    fn in_use(&self) -> usize {
-        self.slots.len() - self.slots.idle() - self.checking
+    /// Since when a holder has had it.
+    pub(crate) fn held_since(&self, hold: HoldId) -> Moment {
+        self.slots.held_since(hold)
+    }
+
+    /// Why a connection that comes back is to be closed, whatever it is like.
+    fn unwanted(&self) -> Option<CloseReason> {
+        if self.closed {
+            return Some(CloseReason::PoolClosed);
+        }
+        (self.excess() > 0).then_some(CloseReason::Excess)
     }
 
     fn size(&self) -> usize {
         self.slots.len() + self.opening.under_way() + self.closing
     }
 
-    fn grant(
-        &mut self,
-        kind: Kind,
-        at: &'static Location<'static>,
-        now: Instant,
-    ) -> Option<Grant<C>> {
-        match kind {
-            Kind::Exclusive => self.slots.take(at, now),
-            Kind::Lease => self.slots.lease(at, now),
+    /// How many more connections there are than there may be, those left out that are being closed.
+    fn excess(&self) -> usize {
+        let open = self.slots.len() + self.opening.under_way();
+        open.saturating_sub(self.max_size)
+    }
+
+    fn retire(&mut self, retired: impl IntoIterator<Item = Retired<C>>, fx: &mut Effects<C, E>) {
+        for one in retired {
+            self.closing += 1;
+            fx.close.push(one);
         }
     }
 
-    /// How many more connections there are than there may be, those left out that are being closed.
-    fn excess(&self) -> usize {
-        (self.size() - self.closing).saturating_sub(self.max_size)
-    }
-
-    fn retire(&mut self, retired: impl IntoIterator<Item = Arc<C>>, fx: &mut Effects<C, E>) {
-        for connection in retired {
-            self.closing += 1;
-            fx.close.push(connection);
+    /// Has the first in line come and see to what was lost.
+    fn orphan(&mut self, fx: &mut Effects<C, E>) {
+        if let Some(first) = self.line.wake_first() {
+            self.orphaned = true;
+            fx.wake.push(first);
         }
     }
 }

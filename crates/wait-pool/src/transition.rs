@@ -1,14 +1,16 @@
 //! What goes into a transition of the [state](crate::state) and what comes out of it.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::error::ConnectError;
-use crate::line::WaiterId;
-use crate::slots::{Doubtful, Grant};
+use crate::error::{ConnectError, Timeout};
+use crate::line::{Failure, Outcome, WaiterId};
+use crate::moment::Moment;
+use crate::slots::{Doubtful, Grant, Retired};
 use crate::status::Status;
 
 /// What is left to do after a transition, once the lock is released.
@@ -17,15 +19,16 @@ use crate::status::Status;
 pub(crate) struct Effects<C, E> {
     pub(crate) wake: SmallVec<[Waker; 4]>,
     /// Connections to drop. Each has its place until then.
-    pub(crate) close: SmallVec<[Arc<C>; 1]>,
+    pub(crate) close: SmallVec<[Retired<C>; 1]>,
     /// Places for connections to open.
     pub(crate) open: SmallVec<[Opens; 2]>,
     /// Connections to check before they are used again.
     pub(crate) check: SmallVec<[Doubtful<C>; 1]>,
-    /// When a keeper has to come.
-    pub(crate) keep: Option<Instant>,
+    pub(crate) keep: Option<Keep>,
     /// Errors that nobody needs any more.
     pub(crate) forget: SmallVec<[Arc<ConnectError<E>>; 1]>,
+    /// For how long connections have been held that were taken there: too long.
+    pub(crate) leaks: Vec<(Duration, &'static Location<'static>)>,
 }
 
 impl<C, E> Effects<C, E> {
@@ -37,37 +40,59 @@ impl<C, E> Effects<C, E> {
             check: SmallVec::new(),
             keep: None,
             forget: SmallVec::new(),
+            leaks: Vec::new(),
         }
     }
 
-    /// Whether nothing is left to do, as after most transitions.
-    pub(crate) fn is_none(&self) -> bool {
-        self.wake.is_empty()
-            && self.close.is_empty()
+    /// Whether nothing but waking is left to do, as after a hand-over.
+    pub(crate) fn is_waking_only(&self) -> bool {
+        self.close.is_empty()
             && self.open.is_empty()
             && self.check.is_empty()
             && self.keep.is_none()
             && self.forget.is_empty()
+            && self.leaks.is_empty()
     }
 }
 
+/// Something is due for which a keeper has to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// There is none yet.
+    Begin,
+    /// Earlier than the one that there is would.
+    Sooner,
+}
+
 /// A connection to open, for which there is a place.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Opens {
     /// How long to wait before.
     pub(crate) after: Duration,
     /// The generation it will belong to.
     pub(crate) generation: u64,
+    /// The connection's number.
+    pub(crate) number: u64,
 }
 
 /// What a caller gets that would wait.
 #[derive(Debug)]
-pub(crate) enum Entered<C> {
+pub(crate) enum Entered<C, E> {
     Granted(Grant<C>),
-    Queued(WaiterId),
+    Queued(Waiting),
     /// As many wait as may.
-    Full(Status),
-    Closed,
+    Full(Box<Status>),
+    /// Its turn will come after its deadline, in so long.
+    TooLate(Duration, Box<Timeout<E>>),
+    Refused(Failure<E>),
+}
+
+/// A place in line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) id: WaiterId,
+    pub(crate) since: Moment,
+    pub(crate) deadline: Moment,
 }
 
 /// What a caller gets that does not wait.
@@ -75,5 +100,16 @@ pub(crate) enum Entered<C> {
 pub(crate) enum Tried<C> {
     Granted(Grant<C>),
     Empty,
+    Paused,
     Closed,
+}
+
+/// What a waiter finds when it is polled.
+#[derive(Debug)]
+pub(crate) enum Peeked<C, E> {
+    Settled(Outcome<C, E>),
+    /// It will be woken.
+    Waiting,
+    /// It has to leave another waker.
+    WantsWaker,
 }

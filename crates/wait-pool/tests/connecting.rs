@@ -328,7 +328,7 @@ async fn a_caller_that_gives_up_does_not_cancel_the_check() {
     *backend.check.lock() = Gate::Held;
     for _ in 0..5 {
         let soon = tokio::time::Instant::now().into_std() + Duration::from_millis(10);
-        assert!(pool.get_until(soon).await.is_err());
+        assert!(pool.request().deadline(soon).get().await.is_err());
     }
     backend.let_one_in();
     until("the check ends", || pool.status().idle == 1).await;

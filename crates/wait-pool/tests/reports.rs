@@ -160,14 +160,17 @@ async fn a_deadline_for_one_call_shortens_the_wait_and_never_lengthens_it() {
     for (patience, waited) in [(1, 1), (2, 2), (3, 2), (0, 0)] {
         let begun = tokio::time::Instant::now();
         let deadline = || tokio::time::Instant::now().into_std() + Duration::from_secs(patience);
-        assert!(pool.get_until(deadline()).await.is_err());
-        assert!(pool.lease_until(deadline()).await.is_err());
+        assert!(pool.request().deadline(deadline()).get().await.is_err());
+        assert!(pool.request().deadline(deadline()).lease().await.is_err());
         assert_eq!(begun.elapsed().as_secs(), 2 * waited, "{patience} s");
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     drop(held);
     let passed = tokio::time::Instant::now().into_std();
-    assert!(pool.get_until(passed).await.is_ok(), "nothing to wait for");
+    assert!(
+        pool.request().deadline(passed).get().await.is_ok(),
+        "nothing to wait for"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Dependencies in one direction: which module of a crate may use which.
 //!
-//! A module may use those of its own layer and of the layers below. Everything else is named in
-//! [`EXCEPTIONS`], with its reason. What a module or a layer may not name at all is in [`BANS`].
+//! A module may use those of its own layer and of the layers below. What a module or a layer may not
+//! name at all is in [`BANS`].
 
 use super::source::{is_word, words};
 use super::{File, Finding};
@@ -14,20 +14,31 @@ const CRATES: &[(&str, &[Layer])] = &[
             Layer {
                 name: "values",
                 modules: &[
-                    "config", "error", "event", "manager", "metrics", "queue", "status",
+                    "config", "error", "event", "hook", "lanes", "manager", "metrics", "moment",
+                    "policy", "status",
                 ],
             },
             Layer {
                 name: "state",
-                modules: &["backoff", "line", "opening", "slots", "state", "transition"],
+                modules: &[
+                    "backoff",
+                    "line",
+                    "opening",
+                    "pace",
+                    "slots",
+                    "state",
+                    "transition",
+                ],
             },
             Layer {
                 name: "shell",
-                modules: &["check", "connect", "keeper", "shared"],
+                modules: &[
+                    "check", "clock", "connect", "effects", "home", "keeper", "shared", "sync",
+                ],
             },
             Layer {
                 name: "face",
-                modules: &["acquire", "compat", "guard", "pool"],
+                modules: &["acquire", "builder", "compat", "guard", "pool", "request"],
             },
         ],
     ),
@@ -63,14 +74,6 @@ const CRATES: &[(&str, &[Layer])] = &[
     ),
 ];
 
-/// Uses against the direction: crate, module, the module it uses, and why.
-const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[(
-    "crates/wait-pool",
-    "config",
-    "pool",
-    "`Builder::build` makes the pool",
-)];
-
 /// What may not be named: crate, where, what, and why.
 const BANS: &[(&str, Where, &str, &str)] = &[
     (
@@ -81,9 +84,9 @@ const BANS: &[(&str, Where, &str, &str)] = &[
     ),
     (
         "crates/wait-pool",
-        Where::OutsideModule("shared"),
+        Where::OutsideModule("sync"),
         "parking_lot",
-        "one file takes the lock",
+        "one file says what a lock is",
     ),
     (
         "crates/wait-pool",
@@ -156,7 +159,7 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
         // In `src/module.rs` the parent is the crate itself.
         let root_by_super = !inside.contains('/');
         for (line, used) in uses(&code, root_by_super) {
-            if let Some(problem) = judge(krate, layers, level, module, &used) {
+            if let Some(problem) = judge(layers, level, module, &used) {
                 findings.push(file.finding(line, problem));
             }
         }
@@ -174,16 +177,13 @@ pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
     }
 }
 
-fn judge(krate: &str, layers: &[Layer], level: usize, module: &str, used: &str) -> Option<String> {
+fn judge(layers: &[Layer], level: usize, module: &str, used: &str) -> Option<String> {
     let Some(used_level) = level_of(layers, used) else {
         return Some(format!(
             "`crate::{used}` names no module of a layer: import from the module that defines it"
         ));
     };
-    let excepted = EXCEPTIONS
-        .iter()
-        .any(|exception| (exception.0, exception.1, exception.2) == (krate, module, used));
-    (used_level > level && !excepted).then(|| {
+    (used_level > level).then(|| {
         let (own, other) = (layers[level].name, layers[used_level].name);
         format!("`{module}` ({own}) may not use `{used}` ({other}): it is a layer above")
     })
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn downwards_and_sideways_are_fine() {
-        good(STATE, "use crate::queue::Queue;\nuse crate::slots::Slots;");
+        good(STATE, "use crate::lanes::Lanes;\nuse crate::slots::Slots;");
         good(ROUTE, "use crate::{keys, slot::Slot};");
         good(
             "crates/wait-pool-redis/src/topology/reply.rs",
@@ -316,16 +316,6 @@ mod tests {
     }
 
     #[test]
-    fn an_exception_is_for_one_module() {
-        good("crates/wait-pool/src/config.rs", "use crate::pool::Pool;");
-        bad(
-            "crates/wait-pool/src/status.rs",
-            "use crate::pool::Pool;",
-            "may not use",
-        );
-    }
-
-    #[test]
     fn unknown_modules_and_root_imports_are_told() {
         bad(
             "crates/wait-pool/src/extra.rs",
@@ -355,7 +345,7 @@ mod tests {
             "nothing of Redis",
         );
         good(
-            "crates/wait-pool/src/shared.rs",
+            "crates/wait-pool/src/sync.rs",
             "use parking_lot::Mutex;\nuse tokio::time;",
         );
         good(

@@ -1,12 +1,40 @@
 //! What the state tells of itself: to users, to gauges, to callers whose time was up.
 
+use std::panic::Location;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use super::State;
-use crate::error::{Phase, Timeout};
+use crate::error::{ConnectError, Phase, Timeout};
 use crate::metrics::Levels;
+use crate::moment::Moment;
 use crate::status::{Holding, Status};
+
+/// What those are told whose deadline has passed at a moment.
+#[derive(Debug)]
+pub(super) struct Figures<E> {
+    pool: Arc<str>,
+    now: Moment,
+    phase: Phase,
+    status: Status,
+    last_connect_error: Option<Arc<ConnectError<E>>>,
+    longest_held: Option<(Duration, &'static Location<'static>)>,
+}
+
+impl<E> Figures<E> {
+    /// For a caller that came `since` then and has so many ahead.
+    pub(super) fn report(&self, since: Moment, ahead: usize) -> Box<Timeout<E>> {
+        Box::new(Timeout {
+            pool: Arc::clone(&self.pool),
+            phase: self.phase,
+            waited: self.now.since(since),
+            ahead,
+            status: self.status,
+            last_connect_error: self.last_connect_error.clone(),
+            longest_held: self.longest_held,
+        })
+    }
+}
 
 impl<C, E> State<C, E> {
     pub(crate) fn status(&self) -> Status {
@@ -14,7 +42,7 @@ impl<C, E> State<C, E> {
             max_size: self.max_size,
             size: self.size(),
             idle: self.slots.idle(),
-            in_use: self.in_use(),
+            in_use: self.slots.in_use(),
             opening: self.opening.under_way(),
             checking: self.checking,
             holders: self.slots.holders(),
@@ -22,25 +50,24 @@ impl<C, E> State<C, E> {
         }
     }
 
-    /// What a caller is told whose deadline has passed.
-    pub(super) fn report(&self, since: Instant, ahead: usize, now: Instant) -> Box<Timeout<E>> {
-        let longest = self.slots.longest_held();
-        Box::new(Timeout {
+    /// What there is to report. Looks at every holder.
+    pub(super) fn figures(&self, now: Moment) -> Figures<E> {
+        let longest = self.slots.held().min_by_key(|(since, _)| *since);
+        Figures {
             pool: Arc::clone(&self.pool),
+            now,
             phase: self.phase(),
-            waited: now.saturating_duration_since(since),
-            ahead,
             status: self.status(),
             last_connect_error: self.opening.last_error().cloned(),
-            longest_held: longest.map(|(since, at)| (now.saturating_duration_since(since), at)),
-        })
+            longest_held: longest.map(|(since, at)| (now.since(since), at)),
+        }
     }
 
     /// What gauges show.
     pub(crate) fn levels(&self) -> Levels {
         Levels {
             idle: self.slots.idle(),
-            used: self.in_use(),
+            used: self.slots.in_use(),
             opening: self.opening.under_way(),
             pending: self.line.total(),
             max: self.max_size,
@@ -49,20 +76,21 @@ impl<C, E> State<C, E> {
     }
 
     fn phase(&self) -> Phase {
-        match (self.in_use(), self.checking, self.opening.under_way()) {
+        match (self.slots.in_use(), self.checking, self.opening.under_way()) {
             (0, 1.., _) => Phase::Checking,
             (0, 0, 1..) => Phase::Connecting,
             _ => Phase::Queued,
         }
     }
 
-    /// Who holds what.
-    pub(crate) fn holdings(&self, now: Instant) -> Vec<Holding> {
-        let held = self.slots.held();
-        held.map(|(since, taken_at)| Holding {
-            held_for: now.saturating_duration_since(since),
+    /// Who holds what, the longest-held first.
+    pub(crate) fn holdings(&self, now: Moment) -> Vec<Holding> {
+        let held = self.slots.held().map(|(since, taken_at)| Holding {
+            held_for: now.since(since),
             taken_at,
-        })
-        .collect()
+        });
+        let mut held: Vec<Holding> = held.collect();
+        held.sort_by_key(|holding| std::cmp::Reverse(holding.held_for));
+        held
     }
 }

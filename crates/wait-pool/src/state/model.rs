@@ -9,15 +9,18 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::State;
+use super::{Returned, State};
 use crate::config::Config;
 use crate::error::ConnectError;
-use crate::line::{Kind, Outcome, WaiterId};
-use crate::slots::{Doubtful, Grant};
+use crate::event::CloseReason;
+use crate::line::{Ask, Kind, Outcome, WaiterId};
+use crate::moment::Moment;
+use crate::policy::Priority;
+use crate::slots::{Doubtful, Grant, HoldId, Retired};
 use crate::transition::{Effects, Entered, Opens, Tried};
 
 type Connection = u32;
@@ -74,17 +77,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 struct Books {
     state: State<Connection, &'static str>,
-    now: Instant,
+    now: Moment,
     max_leases: usize,
     max_size: usize,
-    /// In the order they asked, with the number of their question.
-    waiting: Vec<(WaiterId, Kind, u32)>,
+    /// In the order they asked, and whether it has been their turn.
+    waiting: Vec<(WaiterId, Kind, bool)>,
     held: Vec<(Grant<Connection>, Kind)>,
     opens: Vec<Opens>,
-    closes: Vec<Arc<Connection>>,
+    closes: Vec<Retired<Connection>>,
     checks: Vec<Doubtful<Connection>>,
-    keeper: Option<Instant>,
-    asked: u32,
     opened: Connection,
 }
 
@@ -92,7 +93,7 @@ impl Books {
     fn new(config: &Config) -> Self {
         Self {
             state: State::new(config, 7),
-            now: Instant::now(),
+            now: Moment::BEGINNING,
             max_leases: config.max_leases,
             max_size: config.max_size,
             waiting: Vec::new(),
@@ -100,8 +101,6 @@ impl Books {
             opens: Vec::new(),
             closes: Vec::new(),
             checks: Vec::new(),
-            keeper: None,
-            asked: 0,
             opened: 0,
         }
     }
@@ -112,25 +111,35 @@ impl Books {
         match step {
             Step::Ask(kind) => {
                 let waker = &mut Some(Waker::noop().clone());
-                let late = Some(now + Duration::from_secs(20));
-                match self.state.enter(kind, at, waker, late, now, &mut fx) {
+                let ask = Ask {
+                    kind,
+                    priority: Priority::Normal,
+                    at,
+                    deadline: now.plus(Duration::from_secs(20)),
+                    came: Moment::NEVER,
+                    only_in_time: false,
+                };
+                let entered = match self.state.line_up(&ask, waker, now) {
+                    Some(waiting) => Entered::Queued(waiting),
+                    None => self.state.enter(&ask, waker, now, &mut fx),
+                };
+                match entered {
                     Entered::Granted(grant) => self.held.push((grant, kind)),
-                    Entered::Queued(id) => self.waiting.push((id, kind, self.asked)),
-                    Entered::Full(_) | Entered::Closed => {}
+                    Entered::Queued(waiting) => self.waiting.push((waiting.id, kind, false)),
+                    Entered::Full(_) | Entered::TooLate(..) | Entered::Refused(_) => {}
                 }
-                self.asked += 1;
             }
             Step::Try(kind) => match self.state.try_enter(kind, at, now) {
                 Tried::Granted(grant) => self.held.push((grant, kind)),
                 Tried::Empty => self.state.look_at_idle(now, &mut fx),
-                Tried::Closed => {}
+                Tried::Closed | Tried::Paused => {}
             },
             Step::Poll(one) => {
                 if let Some(at) = pick(one, &self.waiting) {
                     let (id, kind, _) = self.waiting[at];
-                    let outcome = self
-                        .state
-                        .poll(id, &mut Waker::noop().clone(), now, &mut fx);
+                    let outcome =
+                        self.state
+                            .poll(id, &mut Some(Waker::noop().clone()), now, &mut fx);
                     if let Some(outcome) = outcome {
                         self.settle(at, kind, outcome);
                     }
@@ -152,10 +161,11 @@ impl Books {
             Step::Return(one) => self.give_back(one, false, &mut fx),
             Step::Break(one) => self.give_back(one, true, &mut fx),
             Step::Detach(one) => {
-                let alone = pick(one, &self.held).filter(|&at| !self.held[at].0.shared);
-                if let Some(at) = alone {
-                    let (grant, _) = self.held.remove(at);
-                    self.state.detach(grant.hold, now, &mut fx);
+                if let Some(at) = pick(one, &self.held)
+                    && let HoldId::Alone(slot) = self.held[at].0.hold
+                {
+                    self.held.remove(at);
+                    self.state.detach(slot, now, &mut fx);
                 }
             }
             Step::Connect(one) => {
@@ -163,14 +173,14 @@ impl Books {
                     let opens = self.opens.remove(at);
                     self.opened += 1;
                     self.state
-                        .connected(self.opened, opens.generation, now, &mut fx);
+                        .connected(Arc::new(self.opened), opens, now, &mut fx);
                 }
             }
             Step::Fail(one) => {
                 if let Some(at) = pick(one, &self.opens) {
                     self.opens.remove(at);
                     self.state
-                        .connect_failed(ConnectError::Failed("no"), now, &mut fx);
+                        .connect_failed(Arc::new(ConnectError::Failed("no")), now, &mut fx);
                 }
             }
             Step::Lose(one) => {
@@ -187,28 +197,30 @@ impl Books {
             Step::Check(one, good) => {
                 if let Some(at) = pick(one, &self.checks) {
                     let doubtful = self.checks.remove(at);
-                    self.state.checked(doubtful, good, None, now, &mut fx);
+                    let reason = (!good).then_some(CloseReason::Error);
+                    self.state.checked(doubtful, reason, None, now, &mut fx);
                 }
             }
-            Step::Tick(seconds) => self.now += Duration::from_secs(seconds),
+            Step::Tick(seconds) => self.now = now.plus(Duration::from_secs(seconds)),
             Step::Sweep => {
-                if let Some(due) = self.keeper.take_if(|due| *due <= now) {
-                    self.keeper = self.state.sweep(due, now, &mut fx);
+                if self.state.keeper().is_some_and(|due| due <= now) {
+                    self.state.sweep(now, &mut fx);
                 }
             }
-            Step::Doubt => self.state.doubt_idle(now),
+            Step::Doubt => self.state.doubt_idle(),
             Step::Clear => self.state.clear(now, &mut fx),
             Step::Resize(size) => {
                 self.max_size = size;
                 self.state.resize(size, now, &mut fx);
             }
-            Step::Close => self.state.close(&mut fx),
+            Step::Close => {
+                self.state.close(&mut fx);
+            }
         }
         let begun = !fx.open.is_empty();
         self.opens.extend(fx.open);
         self.closes.extend(fx.close);
         self.checks.extend(fx.check);
-        self.keeper = fx.keep.or(self.keeper);
         self.check(begun, step);
     }
 
@@ -216,25 +228,40 @@ impl Books {
         let Some(at) = pick(one, &self.held) else {
             return;
         };
+        let reason = broken.then_some(CloseReason::Error);
         let (grant, _) = self.held.remove(at);
-        if grant.shared {
-            drop(grant.connection);
-            self.state.end_lease(grant.hold, broken, self.now, fx);
-        } else {
-            self.state
-                .give_back(grant.hold, grant.connection, broken, self.now, fx);
+        match grant.hold {
+            HoldId::Part(part) => {
+                drop(grant.connection);
+                let quiet = match reason {
+                    Some(_) => None,
+                    None => self.state.end_lease_quietly(part, self.now),
+                };
+                if quiet.is_none() {
+                    self.state.end_lease(part, reason, self.now, fx);
+                }
+            }
+            HoldId::Alone(slot) => {
+                let returned = match reason {
+                    Some(_) => Returned::Uncommon(grant.connection),
+                    None => self.state.put_back(slot, grant.connection, self.now),
+                };
+                if let Returned::Uncommon(connection) = returned {
+                    self.state.give_back(slot, connection, reason, self.now, fx);
+                }
+            }
         }
     }
 
     /// A waiter has its outcome. Nobody of its kind that asked earlier still waits with time left.
     fn settle(&mut self, at: usize, kind: Kind, outcome: Outcome<Connection, &'static str>) {
         self.waiting.remove(at);
-        if let Outcome::Granted(grant) = outcome {
+        if let Outcome::Granted(grant, _) = outcome {
             self.held.push((grant, kind));
         }
     }
 
-    fn check(&self, begun: bool, step: Step) {
+    fn check(&mut self, begun: bool, step: Step) {
         let status = self.state.status();
         let open = status.idle + status.in_use + status.checking;
         assert_eq!(
@@ -252,24 +279,24 @@ impl Books {
         // Nobody shares with somebody alone, and no connection has too many holders.
         let mut holders: HashMap<Connection, (usize, bool)> = HashMap::new();
         for (grant, kind) in &self.held {
-            assert_eq!(grant.shared, *kind == Kind::Lease);
-            let (count, shared) = holders
-                .entry(*grant.connection)
-                .or_insert((0, grant.shared));
+            let part = matches!(grant.hold, HoldId::Part(_));
+            assert_eq!(part, *kind == Kind::Lease);
+            let (count, shared) = holders.entry(*grant.connection).or_insert((0, part));
             *count += 1;
-            assert_eq!(*shared, grant.shared, "both alone and shared");
+            assert_eq!(*shared, part, "both alone and shared");
             assert!(*count <= if *shared { self.max_leases } else { 1 });
         }
 
-        // First come, first served: who still waits came after all of its kind who do not.
+        // First come, first served: whose turn has not come came after all of its kind whose has.
+        for (id, _, turn) in &mut self.waiting {
+            *turn |= self.state.line.has_had_its_turn(*id);
+        }
         for kind in [Kind::Exclusive, Kind::Lease] {
             let of_kind = self.waiting.iter().filter(|(_, other, _)| *other == kind);
-            let settled: Vec<bool> = of_kind
-                .map(|(id, ..)| self.state.line.is_settled(*id))
-                .collect();
+            let turns: Vec<bool> = of_kind.map(|(.., turn)| *turn).collect();
             assert!(
-                settled.is_sorted_by(|a, b| a >= b),
-                "{kind:?} out of order: {settled:?}"
+                turns.is_sorted_by(|a, b| a >= b),
+                "{kind:?} out of order: {turns:?}"
             );
         }
 

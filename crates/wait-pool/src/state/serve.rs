@@ -1,97 +1,128 @@
 //! Who is served next, and what is done for those who wait: checks, connects, setting aside.
 
-use std::time::Instant;
-
 use super::State;
-use crate::line::{Failure, Kind};
+use crate::error::Timeout;
+use crate::line::{Failure, Kind, Outcome, WaiterId};
+use crate::moment::Moment;
+use crate::policy::QueuePolicy;
 use crate::slots::Grant;
 use crate::transition::{Effects, Opens};
 
 impl<C, E> State<C, E> {
-    /// Hands out what there is, in the order of the tickets, and opens what is missing.
-    pub(super) fn serve(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+    /// Hands out what there is, in the order of the turns, and opens what is missing.
+    pub(super) fn serve(&mut self, now: Moment, fx: &mut Effects<C, E>) {
         if self.closed {
             // Somebody may wait for the last one to be gone.
             fx.wake.extend(self.watching.drain(..));
         }
-        if self.line.total() == 0 && self.slots.idle() >= self.min_idle {
-            // Most returns end here: nobody waits, and nothing is missing.
-            self.set_aside();
-            return self.mind_expiry(fx);
-        }
-        loop {
+        if self.line.total() > 0 {
             self.pass_over_the_late(now, fx);
-            self.set_aside();
-            let Some((kind, grant)) = self.next_grant(now) else {
-                break;
-            };
-            match self.line.first() {
-                Some(first) if first != kind => self.passed += 1,
-                _ => self.passed = 0,
-            }
-            fx.wake.push(self.line.grant(kind, grant));
+            self.shed(now, fx);
+            self.hand_out(now, fx);
         }
         self.make_room(now, fx);
     }
 
-    /// Passes over waiters at the head whose deadline has passed: a connection would be wasted on
-    /// them while others still have time.
-    fn pass_over_the_late(&mut self, now: Instant, fx: &mut Effects<C, E>) {
-        for kind in [Kind::Exclusive, Kind::Lease] {
-            while let Some(since) = self.line.first_is_late(kind, now) {
-                let report = self.report(since, 0, now);
-                fx.wake.extend(self.line.pass_over(kind, report));
+    fn hand_out(&mut self, now: Moment, fx: &mut Effects<C, E>) {
+        while let Some(first) = self.line.first() {
+            self.set_aside_for(first);
+            let Some((served, grant)) = self.next_grant(first, now) else {
+                return;
+            };
+            match served == first {
+                true => self.passed = 0,
+                false => self.passed += 1,
             }
+            fx.wake.push(self.line.grant(served, grant, now));
+            self.pace.handed_over(now);
+        }
+        self.pace.line_is_empty();
+        self.set_aside();
+    }
+
+    /// Passes over waiters whose deadline has passed: a connection would be wasted on them while
+    /// others still have time.
+    fn pass_over_the_late(&mut self, now: Moment, fx: &mut Effects<C, E>) {
+        self.settle_overdue(now, Outcome::Late, |deadline, _| deadline < now, fx);
+    }
+
+    /// In an overload, has the newest served first and refuses those who have waited too long.
+    fn shed(&mut self, now: Moment, fx: &mut Effects<C, E>) {
+        let QueuePolicy::AdaptiveLifo { interval, patience } = self.queue_policy else {
+            return;
+        };
+        let since = self.line.occupied_since();
+        let overloaded = since.is_some_and(|since| now.since(since) >= interval);
+        self.line.serve_newest_first(overloaded);
+        if overloaded {
+            let too_long = |_, ticket| now.since(ticket) > patience;
+            self.settle_overdue(now, Outcome::Shed, too_long, fx);
         }
     }
 
-    fn next_grant(&mut self, now: Instant) -> Option<(Kind, Grant<C>)> {
-        let first = self.line.first()?;
-        let at = self.line.head_location(first)?;
-        if let Some(grant) = self.grant(first, at, now) {
+    /// Tells the oldest waiters of each class that they get nothing, as long as they are `overdue`.
+    pub(super) fn settle_overdue(
+        &mut self,
+        now: Moment,
+        outcome: impl Fn(Box<Timeout<E>>) -> Outcome<C, E>,
+        overdue: impl Fn(Moment, Moment) -> bool,
+        fx: &mut Effects<C, E>,
+    ) {
+        let mut figures = None;
+        let mut told = 0;
+        while let Some(id) = self.line.overdue(&overdue) {
+            let figures = figures.get_or_insert_with(|| self.figures(now));
+            // All at the same moment: those told just now were still ahead of it.
+            let (since, ahead) = (self.line.ticket(id), self.line.ahead_of(id) + told);
+            let report = outcome(figures.report(since, ahead));
+            fx.wake.push(self.line.settle(id, report));
+            told += 1;
+        }
+    }
+
+    fn next_grant(&mut self, first: WaiterId, now: Moment) -> Option<(WaiterId, Grant<C>)> {
+        let kind = self.line.kind(first);
+        if let Some(grant) = self.grant(kind, self.line.location(first), now) {
             return Some((first, grant));
         }
         // The first cannot be served. If it waits for a connection of its own, leases behind it
         // may still use the room on shared ones.
-        let at = self.line.head_location(Kind::Lease)?;
-        let grant = self.slots.join(at, now)?;
-        Some((Kind::Lease, grant))
+        let lease = self.line.first_of(Kind::Lease)?;
+        let grant = self.slots.join(self.line.location(lease), now)?;
+        Some((lease, grant))
     }
 
     /// Has long-idle connections checked and new ones opened for those who wait.
-    pub(crate) fn make_room(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+    pub(crate) fn make_room(&mut self, now: Moment, fx: &mut Effects<C, E>) {
+        if self.slots.idle() > 0 || self.size() < self.max_size {
+            self.open_and_check(now, fx);
+        }
+        self.set_aside();
+        self.mind(now, fx);
+    }
+
+    fn open_and_check(&mut self, now: Moment, fx: &mut Effects<C, E>) {
         let leases = self.line.len(Kind::Lease).div_ceil(self.max_leases);
         let wanted = self.line.len(Kind::Exclusive) + leases;
         self.check_idle(wanted, now, fx);
-        let spare = match self.closed {
+        let spare = match self.closed || self.paused {
             true => 0,
             false => self.min_idle.saturating_sub(self.slots.idle()),
         };
         let wanted = wanted.saturating_sub(self.checking) + spare;
         while self.size() < self.max_size
-            && let Some(delay) = self.opening.begin(wanted, now)
+            && let Some(after) = self.opening.begin(wanted, now)
         {
+            self.attempts += 1;
             fx.open.push(Opens {
-                after: delay,
+                after,
                 generation: self.slots.generation(),
+                number: self.attempts,
             });
         }
-        self.set_aside();
-        self.mind_expiry(fx);
     }
 
-    /// Sees to it that somebody comes when an idle connection is to be closed.
-    fn mind_expiry(&mut self, fx: &mut Effects<C, E>) {
-        if let Some(due) = self.slots.soonest()
-            && !self.closed
-            && self.keeper.is_none_or(|keeper| due < keeper)
-        {
-            self.keeper = Some(due);
-            fx.keep = Some(due);
-        }
-    }
-
-    pub(super) fn check_idle(&mut self, wanted: usize, now: Instant, fx: &mut Effects<C, E>) {
+    pub(super) fn check_idle(&mut self, wanted: usize, now: Moment, fx: &mut Effects<C, E>) {
         while self.checking < wanted
             && let Some(doubtful) = self.slots.begin_check(now)
         {
@@ -102,10 +133,15 @@ impl<C, E> State<C, E> {
 
     /// Sees to it that leases do not keep the first in line waiting for ever.
     pub(super) fn set_aside(&mut self) {
-        if self.line.first() != Some(Kind::Exclusive) {
-            self.passed = 0;
-            self.slots.stop_draining();
-            return;
+        match self.line.first() {
+            Some(first) => self.set_aside_for(first),
+            None => self.set_none_aside(),
+        }
+    }
+
+    fn set_aside_for(&mut self, first: WaiterId) {
+        if self.line.kind(first) == Kind::Lease {
+            return self.set_none_aside();
         }
         let nothing_comes = self.size() >= self.max_size || self.opening.is_saturated();
         let others = self.slots.draining() + usize::from(!nothing_comes);
@@ -114,11 +150,17 @@ impl<C, E> State<C, E> {
         }
     }
 
+    fn set_none_aside(&mut self) {
+        self.passed = 0;
+        self.slots.stop_draining();
+    }
+
     /// Tells those whom a failed attempt would have served, or everybody if no other is under way.
     pub(super) fn tell(&mut self, failure: &Failure<E>, fx: &mut Effects<C, E>) {
         let Some(first) = self.line.first() else {
             return;
         };
+        let first = self.line.kind(first);
         let share = match first {
             Kind::Exclusive => 1,
             Kind::Lease => self.max_leases,
@@ -129,7 +171,9 @@ impl<C, E> State<C, E> {
         };
         for (kind, count) in concerned {
             for _ in 0..count.min(self.line.len(kind)) {
-                fx.wake.extend(self.line.fail(kind, failure.clone()));
+                let next = self.line.first_of(kind);
+                let told = next.map(|id| self.line.settle(id, Outcome::Failed(failure.clone())));
+                fx.wake.extend(told);
             }
         }
     }

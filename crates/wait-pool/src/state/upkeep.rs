@@ -2,25 +2,31 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
 
 use super::State;
-use crate::line::Failure;
+use crate::event::CloseReason;
+use crate::line::{Failure, Outcome};
+use crate::moment::Moment;
 use crate::slots::Doubtful;
-use crate::transition::Effects;
+use crate::transition::{Effects, Keep};
 
 impl<C, E> State<C, E> {
-    /// Whether fewer connections are idle than there should be, and nothing is being done about it.
-    pub(crate) fn lacks_spare(&self) -> bool {
-        self.slots.idle() < self.min_idle
+    /// Whether a caller that was served at once leaves something to do: fewer connections are idle
+    /// than there should be, or nobody will come when they have to be closed or are held for too long.
+    pub(crate) fn wants_upkeep(&self, now: Moment) -> bool {
+        let lacks_spare = self.slots.idle() < self.min_idle
             && self.opening.under_way() == 0
-            && self.size() < self.max_size
-            && !self.closed
+            && self.size() < self.max_size;
+        let unkept = self.keeper.is_none() && self.slots.soonest() != Moment::NEVER;
+        let unwatched = self
+            .leak_warning_after
+            .is_some_and(|after| self.keeper.is_none_or(|keeper| keeper > now.plus(after)));
+        (lacks_spare || unkept || unwatched) && !self.closed
     }
 
     /// Has all connections replaced: idle ones are closed now, the others when they come back, those
     /// being opened when they arrive.
-    pub(crate) fn clear(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+    pub(crate) fn clear(&mut self, now: Moment, fx: &mut Effects<C, E>) {
         let idle = self.slots.clear();
         self.retire(idle, fx);
         self.serve(now, fx);
@@ -28,41 +34,108 @@ impl<C, E> State<C, E> {
 
     /// Changes the bound. What is idle beyond it is closed now, the longest idle first; what is in
     /// use beyond it, or being opened, when it comes back or arrives.
-    pub(crate) fn resize(&mut self, max_size: usize, now: Instant, fx: &mut Effects<C, E>) {
+    pub(crate) fn resize(&mut self, max_size: usize, now: Moment, fx: &mut Effects<C, E>) {
         self.max_size = max_size;
         self.min_idle = self.wanted_idle.min(max_size);
-        let idle = self.slots.close_idle(self.excess());
+        self.slots.set_min_idle(self.min_idle);
+        let idle = self.slots.close_idle(self.excess(), CloseReason::Excess);
         self.retire(idle, fx);
         self.serve(now, fx);
     }
 
-    /// The keeper's work, if `at` is still when it is due: closes what has lived or been idle for
-    /// long enough. Says when to come again.
-    pub(crate) fn sweep(
-        &mut self,
-        at: Instant,
-        now: Instant,
-        fx: &mut Effects<C, E>,
-    ) -> Option<Instant> {
-        if self.keeper != Some(at) || self.closed {
+    /// Refuses callers, those in line included, until [`ready`](Self::ready).
+    pub(crate) fn pause(&mut self, fx: &mut Effects<C, E>) {
+        self.paused = true;
+        let failure = self.paused_failure();
+        self.turn_all_away(&failure, fx);
+    }
+
+    /// Serves callers again.
+    pub(crate) fn ready(&mut self, now: Moment, fx: &mut Effects<C, E>) {
+        self.paused = false;
+        self.serve(now, fx);
+    }
+
+    pub(super) fn paused_failure(&self) -> Failure<E> {
+        Failure::Paused(self.opening.last_error().cloned())
+    }
+
+    /// The keeper's work: closes what has lived or been idle for long enough, tells those whose
+    /// time is up, takes back what nobody picks up. Says when to come again.
+    pub(crate) fn sweep(&mut self, now: Moment, fx: &mut Effects<C, E>) -> Option<Moment> {
+        if self.closed {
+            self.keeper = None;
             return None;
         }
-        let closed = self.slots.sweep(now);
-        self.retire(closed, fx);
-        self.keeper = self.slots.soonest();
+        if self.slots.soonest() <= now {
+            let closed = self.slots.sweep(now);
+            self.retire(closed, fx);
+        }
+        self.settle_overdue(now, Outcome::Late, |deadline, _| deadline <= now, fx);
+        while self.reclaim_due() <= now
+            && let Some(grant) = self.line.reclaim()
+        {
+            self.take_back(grant, fx);
+        }
         self.serve(now, fx);
+        let mut due = self.due();
+        if let Some(after) = self.leak_warning_after {
+            let begun = self.slots.leaks(now, after);
+            fx.leaks.extend(begun);
+            due = due.min(self.slots.next_leak(after));
+        }
+        self.keeper = (due != Moment::NEVER).then_some(due);
+        fx.keep = None;
         self.keeper
     }
 
-    /// The keeper has ended with its runtime. The next one is begun when something is due again.
-    pub(crate) fn keeper_lost(&mut self, at: Instant) {
-        if self.keeper == Some(at) {
-            self.keeper = None;
+    /// When the keeper is to come.
+    pub(crate) const fn keeper(&self) -> Option<Moment> {
+        self.keeper
+    }
+
+    /// The keeper has ended with its runtime. Whoever is polled next begins another one.
+    pub(crate) fn keeper_lost(&mut self, fx: &mut Effects<C, E>) {
+        self.keeper = None;
+        self.orphan(fx);
+    }
+
+    /// Sees to it that somebody comes when something is due.
+    pub(super) fn mind(&mut self, now: Moment, fx: &mut Effects<C, E>) {
+        let leak = match self.leak_warning_after {
+            Some(after) if self.slots.holders() > 0 => now.plus(after),
+            _ => Moment::NEVER,
+        };
+        let due = self.due().min(leak);
+        let keep = match self.keeper {
+            Some(keeper) if keeper <= due => return,
+            Some(_) => Keep::Sooner,
+            None if due == Moment::NEVER || self.closed => return,
+            None => Keep::Begin,
+        };
+        self.keeper = Some(due);
+        // A keeper that is yet to begin will see when it has to come.
+        fx.keep.get_or_insert(keep);
+    }
+
+    /// When something has to be closed, the first in line has waited for long enough, or a grant is
+    /// to be taken back.
+    fn due(&self) -> Moment {
+        let oldest = self.line.oldest().zip(self.wait_timeout);
+        let late = oldest.map_or(Moment::NEVER, |(ticket, timeout)| ticket.plus(timeout));
+        self.slots.soonest().min(late).min(self.reclaim_due())
+    }
+
+    /// When the oldest grant that nobody has picked up goes to somebody else who waits.
+    fn reclaim_due(&self) -> Moment {
+        match self.line.oldest_unclaimed() {
+            Some(granted) if self.line.total() > 0 => granted.plus(self.claim_timeout),
+            _ => Moment::NEVER,
         }
     }
 
     /// Takes out an idle connection to be looked at, if it has been idle since `before`.
-    pub(crate) fn begin_look(&mut self, before: Instant) -> Option<Doubtful<C>> {
+    pub(crate) fn begin_look(&mut self, before: Moment) -> Option<Doubtful<C>> {
         let doubtful = self.slots.begin_look(before)?;
         self.checking += 1;
         Some(doubtful)
@@ -83,11 +156,14 @@ impl<C, E> State<C, E> {
         &mut self,
         asked: bool,
         waker: &mut Option<Waker>,
-        now: Instant,
+        now: Moment,
         fx: &mut Effects<C, E>,
     ) -> Option<Result<(), Failure<E>>> {
         if self.closed {
             return Some(Err(Failure::Closed));
+        }
+        if self.paused {
+            return Some(Err(self.paused_failure()));
         }
         if self.slots.len() >= self.min_idle {
             return Some(Ok(()));
@@ -102,25 +178,35 @@ impl<C, E> State<C, E> {
     }
 
     /// Something happened that may have cost idle connections their peer.
-    pub(crate) fn doubt_idle(&mut self, now: Instant) {
-        self.slots.doubt_idle(now);
+    pub(crate) const fn doubt_idle(&mut self) {
+        self.slots.doubt_idle();
     }
 
     /// A caller that does not wait has found nothing; perhaps a check would help the next one.
-    pub(crate) fn look_at_idle(&mut self, now: Instant, fx: &mut Effects<C, E>) {
+    pub(crate) fn look_at_idle(&mut self, now: Moment, fx: &mut Effects<C, E>) {
         if self.checking == 0 {
             self.check_idle(1, now, fx);
         }
     }
 
-    /// Ends the pool: nobody gets in, waiters are told, idle connections are closed.
-    pub(crate) fn close(&mut self, fx: &mut Effects<C, E>) {
-        self.closed = true;
-        while let Some(kind) = self.line.first() {
-            fx.wake.extend(self.line.fail(kind, Failure::Closed));
+    /// Ends the pool: nobody gets in, waiters are told, idle connections are closed. Says whether
+    /// it was open.
+    pub(crate) fn close(&mut self, fx: &mut Effects<C, E>) -> bool {
+        let was_open = !std::mem::replace(&mut self.closed, true);
+        self.turn_all_away(&Failure::Closed, fx);
+        let idle = self.slots.close_idle(usize::MAX, CloseReason::PoolClosed);
+        self.retire(idle, fx);
+        if self.keeper.take().is_some() {
+            fx.keep = Some(Keep::Sooner);
+        }
+        was_open
+    }
+
+    fn turn_all_away(&mut self, failure: &Failure<E>, fx: &mut Effects<C, E>) {
+        while let Some(id) = self.line.first() {
+            let told = self.line.settle(id, Outcome::Failed(failure.clone()));
+            fx.wake.push(told);
         }
         fx.wake.extend(self.watching.drain(..));
-        let idle = self.slots.close_idle(usize::MAX);
-        self.retire(idle, fx);
     }
 }

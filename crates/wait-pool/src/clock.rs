@@ -1,0 +1,139 @@
+//! Two clocks on one timeline: tokio's, which tests can stop, and a cheap one.
+//!
+//! A checkout that finds a connection and a return that finds nobody waiting need the time only to
+//! tell seconds apart. Where the system has a clock that is read in a fraction of the time and lags by a
+//! few milliseconds (Linux: `CLOCK_MONOTONIC_COARSE`, `clock_gettime(2)`), they take that. Whatever
+//! decides about a caller's deadline reads tokio's.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::moment::Moment;
+
+#[derive(Debug)]
+pub(crate) struct Clock {
+    beginning: Instant,
+    coarse_beginning: Duration,
+    /// Whether somebody has stopped tokio's clock, and the cheap one therefore is wrong.
+    stopped: AtomicBool,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        let clock = Self {
+            beginning: tokio_now(),
+            coarse_beginning: coarse::beginning(),
+            stopped: AtomicBool::new(false),
+        };
+        clock.mind();
+        clock
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.at(tokio_now())
+    }
+
+    /// Now, or a few milliseconds ago.
+    pub(crate) fn roughly_now(&self) -> Moment {
+        if self.stopped.load(Relaxed) {
+            return self.now();
+        }
+        match coarse::now() {
+            Some(now) => Moment::new(now.saturating_sub(self.coarse_beginning)),
+            None => self.now(),
+        }
+    }
+
+    /// Where an instant lies on the timeline.
+    pub(crate) fn at(&self, instant: Instant) -> Moment {
+        Moment::new(instant.saturating_duration_since(self.beginning))
+    }
+
+    /// `None` beyond the end of the clock.
+    pub(crate) fn instant(&self, moment: Moment) -> Option<Instant> {
+        if moment == Moment::NEVER {
+            return None;
+        }
+        self.beginning.checked_add(moment.since_the_beginning())
+    }
+
+    /// Looks whether tokio's clock is still the system's. A stopped one does not enclose a look at
+    /// the system's between two looks at itself.
+    pub(crate) fn mind(&self) {
+        let before = tokio_now();
+        let system = Instant::now();
+        let stopped = system < before || tokio_now() < system;
+        self.stopped.store(stopped, Relaxed);
+    }
+}
+
+fn tokio_now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod coarse {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, clock_gettime};
+
+    /// Read from the exact clock, so that the coarse one is never ahead of it.
+    pub(super) fn beginning() -> Duration {
+        read(ClockId::Monotonic).unwrap_or_default()
+    }
+
+    pub(super) fn now() -> Option<Duration> {
+        read(ClockId::MonotonicCoarse)
+    }
+
+    fn read(clock: ClockId) -> Option<Duration> {
+        Duration::try_from(clock_gettime(clock)).ok()
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod coarse {
+    use std::time::Duration;
+
+    pub(super) const fn beginning() -> Duration {
+        Duration::ZERO
+    }
+
+    pub(super) const fn now() -> Option<Duration> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cheap_clock_lags_a_little_and_is_never_ahead() {
+        let clock = Clock::new();
+        for _ in 0..1_000 {
+            let rough = clock.roughly_now();
+            let now = clock.now();
+            assert!(rough <= now, "{rough:?} is ahead of {now:?}");
+            assert!(now.since(rough) < Duration::from_secs(5));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stopped_clock_stops_both() {
+        let clock = Clock::new();
+        let before = clock.roughly_now();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(clock.roughly_now().since(before), Duration::from_secs(60));
+        assert_eq!(clock.now(), clock.roughly_now());
+    }
+
+    #[tokio::test]
+    async fn a_clock_stopped_later_is_noticed() {
+        let clock = Clock::new();
+        assert!(!clock.stopped.load(Relaxed));
+        tokio::time::pause();
+        clock.mind();
+        assert!(clock.stopped.load(Relaxed));
+    }
+}

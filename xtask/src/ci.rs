@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use xshell::cmd;
 
 use crate::steps::Steps;
-use crate::{cargo, gen_commands, interrupt, report, test, tidy};
+use crate::{cargo, gen_commands, interrupt, public_api, report, test, tidy};
 
 /// What `ci` takes.
 #[derive(Debug, clap::Args)]
@@ -36,6 +36,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let all = ["--workspace", "--no-deps", "--all-features", "--locked"];
         let doc = cmd!(sh, "{cargo} doc {all...}").env("RUSTDOCFLAGS", "-D warnings");
         Ok(doc.run()?)
+    });
+    steps.run("public-api", || {
+        public_api::run(&public_api::Args::default())
     });
     if cmd!(sh, "{cargo} deny --version")
         .quiet()

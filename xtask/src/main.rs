@@ -1,10 +1,12 @@
 //! The project's tasks: `cargo xtask <verb>`.
 
+mod bench;
 mod ci;
 mod cluster;
 mod demo;
 mod gen_commands;
 mod interrupt;
+mod public_api;
 mod report;
 mod steps;
 mod test;
@@ -23,6 +25,8 @@ use xshell::Shell;
 enum Verb {
     /// Show what this project is for, on a real cluster that is started for it
     Demo(demo::Args),
+    /// Measure wait-pool beside its rivals
+    Bench(bench::Args),
     /// Run every test, those on real servers included
     Test(test::Args),
     /// Run everything a change has to pass
@@ -36,6 +40,8 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Compare what the published crates offer with their `public-api.txt`
+    PublicApi(public_api::Args),
     /// Check the project's own rules: sizes, imports, links and the like
     Tidy(tidy::Args),
 }
@@ -44,10 +50,12 @@ fn main() -> ExitCode {
     interrupt::watch();
     let result = match Verb::parse() {
         Verb::Demo(args) => demo::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Ci(args) => ci::run(&args),
         Verb::Cluster(args) => cluster::run(&args),
         Verb::GenCommands { check } => gen_commands::run(check),
+        Verb::PublicApi(args) => public_api::run(&args),
         Verb::Tidy(args) => tidy::run(&args),
     };
     interrupt::end_if_asked();

@@ -1,5 +1,7 @@
 //! Steps that run one after the other, with a header and a time each and a table at the end.
 
+use std::error::Error;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -29,6 +31,18 @@ enum Outcome {
     Skipped,
 }
 
+/// The error of a step that can tell nothing here: it is noted as skipped, not as failed.
+#[derive(Debug)]
+pub(crate) struct CannotTell(pub(crate) String);
+
+impl fmt::Display for CannotTell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for CannotTell {}
+
 impl Steps {
     /// Runs a step. A failed one does not keep the others from telling their findings.
     pub(crate) fn run(&mut self, name: &'static str, step: impl FnOnce() -> anyhow::Result<()>) {
@@ -41,7 +55,11 @@ impl Steps {
             Ok(()) => Outcome::Passed,
             Err(error) => {
                 println!("{error:#}");
-                Outcome::Failed
+                if error.is::<CannotTell>() {
+                    Outcome::Skipped
+                } else {
+                    Outcome::Failed
+                }
             }
         };
         println!("── {name}: {}, {} ──", outcome.word(), seconds(time));
@@ -99,4 +117,26 @@ impl Outcome {
 
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(result: anyhow::Result<()>, outcome: Outcome, all_is_well: bool) {
+        let mut steps = Steps::default();
+        steps.run("a step", || result);
+        assert_eq!(steps.done[0].outcome, outcome);
+        assert_eq!(steps.finish().is_ok(), all_is_well);
+    }
+
+    #[test]
+    fn outcomes() {
+        check(Ok(()), Outcome::Passed, true);
+        check(Err(anyhow::anyhow!("wrong")), Outcome::Failed, false);
+        let cannot_tell = CannotTell("nothing to tell it by".to_owned());
+        let from_below = anyhow::anyhow!("not found").context(cannot_tell);
+        check(Err(from_below), Outcome::Skipped, true);
+    }
 }

@@ -1,1 +1,0 @@
-//! wait-pool beside its rivals. Nothing is measured here yet.

@@ -88,6 +88,8 @@ async fn drop_after(how: How, connect: Gate, check: Gate, stale: bool, polls: us
     finished
 }
 
+/// bb8#59, bb8#67, mobc#63, asyncpg#467: a caller whose time was up in the middle took a place or a
+/// connection with it, until the pool had none left.
 #[tokio::test]
 async fn a_future_dropped_after_any_poll_leaks_nothing() {
     let gates = [Gate::Ok, Gate::Error, Gate::Slow, Gate::Never];
@@ -108,6 +110,8 @@ async fn a_future_dropped_after_any_poll_leaks_nothing() {
     assert!(finished > 50, "only {finished} callers got to an end");
 }
 
+/// sqlx#83, sqlx#453, sqlx#620, sqlx#622: a waiter that was woken and then cancelled kept the wake-up to
+/// itself, and all behind it waited beside an idle connection.
 #[tokio::test]
 async fn a_connection_handed_to_a_dropped_waiter_goes_to_the_next() {
     let backend = Backend::new(Gate::Ok);

@@ -23,6 +23,7 @@ async fn a_caller_that_gives_up_does_not_cancel_the_attempt() {
     assert_eq!(backend.attempts(), 1);
 }
 
+/// sqlx#2848: who had begun to connect never looked again at what came back in the meantime.
 #[tokio::test]
 async fn a_waiter_takes_a_returned_connection_while_an_attempt_hangs() {
     let backend = Backend::new(Gate::Ok);
@@ -75,6 +76,8 @@ async fn leases_open_one_connection_for_all_that_fit_on_it() {
     assert_eq!((held.len(), backend.attempts()), (25, 3));
 }
 
+/// bb8#102, bb8#141, svix-webhooks#1012, martin#570: a wrong password or address showed after 30 s, and
+/// as "timed out".
 #[tokio::test]
 async fn a_failure_reaches_everybody_at_once_when_nothing_is_open() {
     let backend = Backend::new(Gate::HeldError);
@@ -134,6 +137,7 @@ async fn a_failed_attempt_for_leases_is_not_told_to_exclusive_callers() {
     assert!(alone.iter().all(|alone| !alone.is_woken()));
 }
 
+/// sqlx#2848 as well: a failed attempt was repeated until the timeout, beside idle connections.
 #[tokio::test]
 async fn a_failure_does_not_disturb_those_who_wait_for_a_return() {
     let backend = Backend::new(Gate::Ok);
@@ -169,7 +173,8 @@ async fn an_attempt_that_hangs_ends_with_the_connect_timeout() {
     assert_eq!(backend.live(), 0, "the attempt was dropped");
 }
 
-/// With 1,000 impatient callers a second and a dead server, attempts follow the back-off alone.
+/// porsager/postgres#1179: a pool of 25 made 12,500 attempts a second on a server that was down. Here,
+/// with a new impatient caller every 10 ms, attempts follow the back-off alone.
 #[tokio::test(start_paused = true)]
 async fn attempts_on_a_dead_server_follow_the_back_off() {
     let backend = Backend::new(Gate::Error);

@@ -47,6 +47,8 @@ async fn waiters_are_served_in_the_order_they_came() {
     }
 }
 
+/// php-async#236: a waiter was woken without anything being kept for it; whoever ran before it took
+/// the connection.
 #[tokio::test]
 async fn a_newcomer_does_not_pass_a_waiter_that_has_not_been_polled_yet() {
     let pool = warm(1, 1).await;
@@ -61,6 +63,7 @@ async fn a_newcomer_does_not_pass_a_waiter_that_has_not_been_polled_yet() {
     drop(assert_ready_ok!(waiter.poll()));
 }
 
+/// php-async#235: who gave back and asked again won against all that waited, every time.
 #[tokio::test]
 async fn who_gives_back_and_asks_again_goes_to_the_tail() {
     let pool = warm(1, 1).await;
@@ -76,6 +79,7 @@ async fn who_gives_back_and_asks_again_goes_to_the_tail() {
     drop(assert_ready_ok!(again.poll()));
 }
 
+/// deadpool#196, asked for since 2022: one connection for several callers at once, to pipeline on it.
 #[tokio::test]
 async fn leases_share_one_connection_until_it_is_full() {
     let pool = warm(2, 3).await;

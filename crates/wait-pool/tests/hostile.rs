@@ -87,7 +87,7 @@ async fn a_connection_that_panics_when_dropped_loses_no_place() {
     }
 }
 
-/// Whoever panics in the middle of a request leaves half of it on the connection.
+/// async-bb8-diesel#47: whoever panics in the middle of a request leaves half of it on the connection.
 #[tokio::test]
 async fn a_connection_held_in_a_panic_is_closed() {
     let backend = Backend::new(Gate::Ok);

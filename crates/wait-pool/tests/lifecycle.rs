@@ -59,6 +59,7 @@ async fn idle_connections_are_closed_down_to_the_minimum_and_no_further() {
     assert_eq!(backend.attempts(), attempts, "none was opened again");
 }
 
+/// toasty#875: one order for both, where sweeps want the oldest and users the freshest.
 #[tokio::test(start_paused = true)]
 async fn of_the_idle_ones_the_longest_idle_go_first_and_users_get_the_latest() {
     let backend = Backend::new(Gate::Ok);
@@ -140,6 +141,7 @@ async fn the_minimum_is_opened_behind_the_first_caller_and_kept() {
     assert_eq!((pool.status().idle, backend.attempts()), (5, 5));
 }
 
+/// toasty#875: no way to have connections open before the first request.
 #[tokio::test]
 async fn warm_up_waits_until_the_minimum_is_open() {
     let backend = Backend::new(Gate::Held);
@@ -211,7 +213,7 @@ async fn clear_replaces_every_connection_there_is() {
     }
 }
 
-/// deadpool#380: a pool resized from 10 to 2 admitted 10.
+/// deadpool 0.13.1, found beside deadpool#380: an empty pool resized from 10 to 2 admitted 10.
 #[tokio::test]
 async fn a_smaller_bound_holds_from_the_first_moment() {
     let backend = Backend::new(Gate::Ok);

@@ -13,6 +13,7 @@ use common::{Backend, Gate, runtime};
 use tokio_test::{assert_ready_err, task};
 use wait_pool::AcquireError;
 
+/// mobc spawns a task to take a connection back, and panics where there is no runtime to spawn it in.
 #[test]
 fn a_guard_may_be_dropped_outside_of_a_runtime() {
     let backend = Backend::new(Gate::Ok);

@@ -57,6 +57,7 @@ async fn a_timeout_carries_the_figures_and_who_holds_what() {
     }
 }
 
+/// bb8#102, svix-webhooks#1012: the timeout did not say that no connection could be opened, nor why.
 #[tokio::test(start_paused = true)]
 async fn a_timeout_names_the_last_connect_error_as_its_cause() {
     let backend = Backend::new(Gate::Ok);

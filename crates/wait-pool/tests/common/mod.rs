@@ -18,6 +18,8 @@ pub enum Gate {
     Error,
     /// Succeeds after yielding a few times.
     Slow,
+    /// Succeeds after so long; for a clock that is stopped.
+    Takes(Duration),
     /// Succeeds once [`Backend::let_one_in`] is called.
     Held,
     /// Fails once [`Backend::let_one_in`] is called.
@@ -111,6 +113,10 @@ impl Backend {
                 for _ in 0..3 {
                     tokio::task::yield_now().await;
                 }
+                Ok(())
+            }
+            Gate::Takes(time) => {
+                tokio::time::sleep(time).await;
                 Ok(())
             }
             Gate::Held => {

@@ -1,19 +1,21 @@
-//! Finds the server program.
+//! The server program and its version.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 
-use crate::install;
+use crate::program::Program;
 
-/// The variable that names the server program to use.
-const VARIABLE: &str = "REDIS_SERVER";
-const NAMES: [&str; 2] = ["redis-server", "valkey-server"];
-/// Where Homebrew puts programs; not everybody's PATH has them.
-const BREW: [&str; 2] = ["/opt/homebrew/bin", "/usr/local/bin"];
+/// Old releases of Debian have no Valkey, coming ones may have no Redis.
+const SERVER: Program = Program {
+    title: "Redis or Valkey",
+    variable: "REDIS_SERVER",
+    names: &["redis-server", "valkey-server"],
+    apt: &["redis-server", "valkey-server"],
+    brew: &["redis", "valkey"],
+};
 
 /// A `redis-server` or `valkey-server` program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,37 +89,13 @@ pub fn server_binary() -> anyhow::Result<Binary> {
 }
 
 fn look() -> anyhow::Result<Binary> {
-    if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-        let named = || format!("{VARIABLE} is set to {}", path.display());
-        let path = find(&[&path.to_string_lossy()])
-            .context("there is no such file")
-            .with_context(named)?;
-        return Binary::inspect(&path).with_context(named);
-    }
-    if let Some(path) = find(&NAMES) {
-        return Binary::inspect(&path);
-    }
-    install::install_server(|| find(&NAMES).is_some())?;
-    let Some(path) = find(&NAMES) else {
-        bail!("the package was installed, but neither redis-server nor valkey-server is on PATH");
-    };
-    Binary::inspect(&path)
-}
-
-/// The first of `names` that exists, on `PATH` unless it is a path itself.
-fn find(names: &[&str]) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let dirs: Vec<PathBuf> = env::split_paths(&path)
-        .chain(BREW.iter().map(PathBuf::from))
-        .collect();
-    names.iter().find_map(|name| {
-        if name.contains('/') {
-            return Some(PathBuf::from(name)).filter(|path| path.is_file());
+    let binary = Binary::inspect(&SERVER.find()?);
+    match SERVER.named() {
+        Some(path) => {
+            binary.with_context(|| format!("{} is set to {}", SERVER.variable, path.display()))
         }
-        dirs.iter()
-            .map(|dir| dir.join(name))
-            .find(|path| path.is_file())
-    })
+        None => binary,
+    }
 }
 
 /// Reads `Redis server v=7.0.15 sha=…` and `Valkey server v=8.1.1 sha=…`.

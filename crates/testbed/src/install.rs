@@ -1,6 +1,6 @@
 //! Installs a server with the system's package manager.
 //!
-//! Debian's package also starts a server of the system's on port 6379. That one is none of ours:
+//! Debian's packages also start a server of the system's on its usual port. That one is none of ours:
 //! it is kept from starting where the system lets us, and never used or stopped.
 
 use std::env;
@@ -12,52 +12,51 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 use nix::fcntl::{Flock, FlockArg};
 
-/// Debian's names, the first that can be had wins. Old releases have no Valkey, coming ones may
-/// have no Redis.
-const APT_PACKAGES: [&str; 2] = ["redis-server", "valkey-server"];
-const BREW_PACKAGES: [&str; 2] = ["redis", "valkey"];
-
-const ADVICE: &str = "install Redis or Valkey (packages redis-server, redis or valkey-server) \
-                      or set REDIS_SERVER to the path of a redis-server";
+use crate::program::Program;
 
 /// Installs a server unless `present` says that one has appeared meanwhile.
-pub(crate) fn install_server(present: impl Fn() -> bool) -> anyhow::Result<()> {
+pub(crate) fn install(program: &Program, present: impl Fn() -> bool) -> anyhow::Result<()> {
     // Parallel tests all find the server missing; one installs, the others wait for it.
     let path = env::temp_dir().join("wait-pool-testbed-install.lock");
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-    let result = if present() { Ok(()) } else { install() };
+    let result = if present() {
+        Ok(())
+    } else {
+        install_now(program)
+    };
     // Whoever waits on the removed file finds the server present.
     let _ = fs::remove_file(&path);
     drop(lock);
     result
 }
 
-fn install() -> anyhow::Result<()> {
+fn install_now(program: &Program) -> anyhow::Result<()> {
     if runs("apt-get") {
-        return apt();
+        return apt(program);
     }
     if runs("brew") {
-        eprintln!("no redis-server found: installing one with brew");
-        return first(&BREW_PACKAGES, |package| {
+        eprintln!("no {program} found: installing one with brew");
+        return first(program, program.brew, |package| {
             run(Command::new("brew").args(["install", "--quiet", package]))
         });
     }
-    bail!("no redis-server or valkey-server on PATH; {ADVICE}")
+    bail!("no {program} on PATH; {}", program.advice())
 }
 
-fn apt() -> anyhow::Result<()> {
+fn apt(program: &Program) -> anyhow::Result<()> {
     let prefix: &[&str] = if nix::unistd::geteuid().is_root() {
         &[]
     } else if quiet(Command::new("sudo").args(["-n", "true"])) {
         &["sudo", "-n"]
     } else {
-        bail!("no redis-server or valkey-server on PATH, and no right to install one; {ADVICE}");
+        let advice = program.advice();
+        bail!("no {program} on PATH, and no right to install one; {advice}");
     };
-    eprintln!("no redis-server found: installing one with apt-get");
+    eprintln!("no {program} found: installing one with apt-get");
     // Old lists often name files that are gone; a failed update may still leave good ones.
     let _ = run(&mut as_root(prefix, &["apt-get", "update", "-qq"]));
-    first(&APT_PACKAGES, |package| {
+    first(program, program.apt, |package| {
         let unit = ServiceMask::new(prefix, package);
         let mut words = vec!["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
         // The system may be about to update itself.
@@ -113,7 +112,11 @@ fn as_root(prefix: &[&str], words: &[&str]) -> Command {
 }
 
 /// Tries the packages in turn; the last error counts.
-fn first(packages: &[&str], install: impl Fn(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn first(
+    program: &Program,
+    packages: &[&str],
+    install: impl Fn(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut result = Ok(());
     for package in packages {
         result = install(package);
@@ -121,7 +124,7 @@ fn first(packages: &[&str], install: impl Fn(&str) -> anyhow::Result<()>) -> any
             break;
         }
     }
-    result.with_context(|| format!("cannot install a server; {ADVICE}"))
+    result.with_context(|| format!("cannot install {program}; {}", program.advice()))
 }
 
 /// Runs a command and reports what it said if it fails.

@@ -1,4 +1,4 @@
-//! Real Redis and Valkey servers on loopback, for tests, the demo and benchmarks.
+//! Real Redis, Valkey and PostgreSQL servers on loopback, for tests, the demo and benchmarks.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
@@ -24,9 +24,12 @@ mod cluster;
 mod detached;
 mod fleet;
 mod formation;
+mod gate;
 mod install;
 mod node;
 mod ports;
+mod postgres;
+mod program;
 mod reaper;
 mod server;
 mod view;
@@ -35,5 +38,6 @@ pub use binary::{Binary, server_binary};
 pub use cluster::{Cluster, ClusterOptions};
 pub use detached::{Detached, DetachedNode, Stopped, is_detached_running, stop_detached};
 pub use node::Node;
+pub use postgres::Postgres;
 pub use reaper::stop_all;
 pub use server::Server;

@@ -1,10 +1,8 @@
 //! One server process.
 
-use std::fs::{self, File};
-use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +11,7 @@ use anyhow::Context as _;
 use nix::sys::signal::{self, Signal};
 
 use crate::binary::Binary;
+use crate::gate;
 use crate::reaper::{Reaper, raw};
 
 /// How often to look whether something has come about.
@@ -166,10 +165,10 @@ impl Node {
         let deadline = Instant::now() + START_DEADLINE;
         loop {
             if let Some(status) = self.exit_status().map_err(StartError::Other)? {
-                let log = self.log();
+                let log = gate::log(&self.dir);
                 // A dead child is of no use to a later `kill`.
                 let _ = self.kill();
-                if log.contains("ddress already in use") {
+                if gate::is_port_taken(&log) {
                     return Err(StartError::PortTaken);
                 }
                 let error = anyhow::anyhow!("{} ended at once ({status}): {log}", self.binary);
@@ -184,7 +183,8 @@ impl Node {
                 Ok(_) | Err(_) if !late => thread::sleep(POLL),
                 Ok(_) => return Err(StartError::PortTaken),
                 Err(error) => {
-                    let error = error.context(format!("no answer; its log: {}", self.log()));
+                    let error =
+                        error.context(format!("no answer; its log: {}", gate::log(&self.dir)));
                     return Err(StartError::Other(error));
                 }
             }
@@ -192,53 +192,19 @@ impl Node {
     }
 
     fn launch(&self) -> anyhow::Result<Child> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.dir.join("server.log"))?;
-        // The shell waits for a line before it becomes the server. If we die before the reaper
-        // knows the process, the line never comes and the shell ends.
-        let mut child = Command::new("sh")
-            .args([
-                "-c",
-                r#"read -r go && exec "$@" </dev/null"#,
-                "testbed-gate",
-            ])
-            .arg(&self.binary.path)
-            .arg(self.dir.join("server.conf"))
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .context("cannot start sh")?;
-        let mut gate = child.stdin.take().expect("stdin is piped");
-        let opened = self
-            .reaper
-            .add(child.id())
-            .and_then(|()| gate.write_all(b"go\n").context("the new process is gone"));
-        if let Err(error) = opened {
-            drop(gate);
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(error);
-        }
-        Ok(child)
+        let program = self.binary.path.to_string_lossy();
+        let settings = self.dir.join("server.conf");
+        let command = [&*program, &*settings.to_string_lossy()];
+        gate::launch(&self.reaper, &self.dir, &command)
     }
 
     fn end(&self, state: &mut State) -> anyhow::Result<()> {
-        let Some(child) = &mut state.child else {
-            return Ok(());
-        };
-        let pid = child.id();
-        if child.try_wait()?.is_none() {
-            // The group, for the sake of a forked helper.
-            signal::killpg(raw(pid), Signal::SIGKILL)?;
-            child.wait()?;
+        if let Some(child) = &mut state.child {
+            gate::end(&self.reaper, child)?;
+            state.child = None;
+            state.stopped = false;
         }
-        state.child = None;
-        state.stopped = false;
-        self.reaper.remove(pid)
+        Ok(())
     }
 
     fn freeze(&self, stop: bool) {
@@ -261,13 +227,6 @@ impl Node {
         let mut state = self.state();
         let child = state.child.as_mut().context("the process was killed")?;
         Ok(child.try_wait()?)
-    }
-
-    /// The end of the log.
-    fn log(&self) -> String {
-        let log = fs::read_to_string(self.dir.join("server.log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(10)..].join("\n")
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

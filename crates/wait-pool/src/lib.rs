@@ -12,6 +12,7 @@
 //! - [`Manager`]: what you write to pool something: how to open, check and judge a connection.
 //! - [`Builder`]: the settings.
 //! - [`AcquireError`]: why there was no connection.
+//! - `compat`, behind the features `deadpool` and `bb8`: pools of those crates' managers, unchanged.
 //!
 //! # Order
 //!
@@ -45,6 +46,8 @@ mod backoff;
 mod builder;
 mod check;
 mod clock;
+#[cfg(any(feature = "bb8", feature = "deadpool"))]
+pub mod compat;
 mod config;
 mod connect;
 mod effects;

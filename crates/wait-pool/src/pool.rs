@@ -256,12 +256,16 @@ impl<M: Manager> Pool<M> {
 
     /// The name given to the builder.
     pub fn name(&self) -> &str {
-        &self.shared.config.name
+        &self.config().name
     }
 
     /// The manager given to the builder.
     pub fn manager(&self) -> &M {
         &self.shared.manager
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     fn try_enter(
@@ -292,7 +296,7 @@ impl<M: Manager> Clone for Pool<M> {
 impl<M: Manager> fmt::Debug for Pool<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("name", &self.shared.config.name)
+            .field("name", &self.config().name)
             .field("status", &self.status())
             .finish_non_exhaustive()
     }

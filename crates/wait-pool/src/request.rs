@@ -51,6 +51,7 @@ pub struct Request<'a, M: Manager> {
     deadline: Moment,
     priority: Priority,
     only_in_time: bool,
+    came: Moment,
 }
 
 impl<'a, M: Manager> Request<'a, M> {
@@ -60,7 +61,21 @@ impl<'a, M: Manager> Request<'a, M> {
             deadline: Moment::NEVER,
             priority: Priority::Normal,
             only_in_time: false,
+            came: Moment::NEVER,
         }
+    }
+
+    /// For a caller who asks a second time and first did so now.
+    #[cfg(any(feature = "bb8", feature = "deadpool"))]
+    pub(crate) fn in_the_same_place(self) -> Self {
+        let came = self.pool.clock.now();
+        Self { came, ..self }
+    }
+
+    /// [`get`](Self::get) for whoever called from `at`.
+    #[cfg(any(feature = "bb8", feature = "deadpool"))]
+    pub(crate) fn get_at(self, at: &'static Location<'static>) -> Acquire<'a, M, Pooled<M>> {
+        Acquire::new(self.pool, self.ask(Kind::Exclusive, at))
     }
 
     /// The caller waits until then at most, and no longer than `wait_timeout` in any case. A deadline
@@ -115,7 +130,7 @@ impl<'a, M: Manager> Request<'a, M> {
             priority: self.priority,
             at,
             deadline: self.deadline,
-            came: Moment::NEVER,
+            came: self.came,
             only_in_time: self.only_in_time,
         }
     }

@@ -21,8 +21,8 @@ use crate::guard::Held;
 use crate::line::{Ask, Failure, Kind, Outcome};
 use crate::manager::Manager;
 use crate::shared::Shared;
-use crate::slots::Grant;
-use crate::transition::{Entered, Tried, Waiting};
+use crate::slots::{Grant, HoldId};
+use crate::transition::{Entered, Waiting};
 
 /// Resolves to a guard for a connection that has been handed to this caller. Cancel-safe: see the
 /// module.
@@ -69,23 +69,23 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
         }
     }
 
-    /// Gets a connection at once, or a place in line. The exact clock is read only for who really
-    /// has to wait.
-    fn enter(&mut self, cx: &mut Context<'_>) -> Poll<Granted<M>> {
+    /// What is free goes without asking the exact clock, or for a place in line.
+    #[inline]
+    fn at_once(&self) -> Option<Grant<M::Connection>> {
         self.pool.emit(&Event::CheckOutStarted);
-        if !self.pool.is_crowded() {
-            match self.pool.try_enter(self.ask.kind, self.ask.at) {
-                Tried::Granted(grant) => {
-                    return Poll::Ready(Ok(self.served(grant, Duration::ZERO)));
-                }
-                Tried::Closed => {
-                    return Poll::Ready(Err(self.refused(Failure::Closed, Duration::ZERO)));
-                }
-                Tried::Empty | Tried::Paused => {}
-            }
+        if self.pool.is_crowded() {
+            return None;
         }
+        self.pool.try_enter(self.ask.kind, self.ask.at)
+    }
+
+    /// Gets a place in line.
+    fn line_up(&mut self, cx: &mut Context<'_>) -> Poll<Granted<M>> {
         let Some((runtime, kept)) = self.pool.home.enter() else {
-            return Poll::Ready(Err(AcquireError::NoRuntime));
+            return Poll::Ready(Err(match self.pool.refusal() {
+                Some(refusal) => self.refused(refusal, Duration::ZERO),
+                None => AcquireError::NoRuntime,
+            }));
         };
         Poll::Ready(match self.pool.enter(&self.ask, cx.waker().clone()) {
             Entered::Queued(waiting) => {
@@ -95,7 +95,10 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
                     false => Poll::Pending,
                 };
             }
-            Entered::Granted(grant) => Ok(self.served(grant, Duration::ZERO)),
+            Entered::Granted(grant) => {
+                self.served(grant.hold, Duration::ZERO);
+                Ok(grant)
+            }
             Entered::Refused(failure) => Err(self.refused(failure, Duration::ZERO)),
             Entered::Full(status) => {
                 self.failed(CheckOutFailedReason::Overload, Duration::ZERO);
@@ -160,7 +163,8 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
                     let (pool, at) = (&self.pool.config.name, self.ask.at);
                     tracing::warn!(%pool, ?waited, %at, "a caller waited for long");
                 }
-                Ok(self.served(grant, waited))
+                self.served(grant.hold, waited);
+                Ok(grant)
             }
             Outcome::Failed(failure) => Err(self.refused(failure, waited)),
             Outcome::Late(report) => {
@@ -179,11 +183,11 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
 }
 
 impl<M: Manager, G> Acquire<'_, M, G> {
-    fn served(&self, grant: Grant<M::Connection>, waited: Duration) -> Grant<M::Connection> {
+    #[inline]
+    fn served(&self, hold: HoldId, waited: Duration) {
         self.pool.metrics.waited(waited);
         let event = |connection| Event::CheckedOut { connection, waited };
-        self.pool.emit_of(grant.hold, event);
-        grant
+        self.pool.emit_of(hold, event);
     }
 
     fn refused(&self, failure: Failure<M::Error>, waited: Duration) -> AcquireError<M::Error> {
@@ -236,7 +240,14 @@ impl<M: Manager, G: From<Held<M>>> Future for Acquire<'_, M, G> {
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
         let granted = match self.way {
             Way::InLine(waiting) | Way::Timed(waiting, _) => self.wait(waiting, cx),
-            Way::Outside | Way::Prepared(_) => self.enter(cx),
+            Way::Outside | Way::Prepared(_) => match self.at_once() {
+                Some(grant) => {
+                    budget.made_progress();
+                    self.served(grant.hold, Duration::ZERO);
+                    return Poll::Ready(Ok(Held::new(self.pool, grant).into()));
+                }
+                None => self.line_up(cx),
+            },
         };
         let granted = ready!(granted);
         budget.made_progress();

@@ -6,14 +6,14 @@
 //! decides about a caller's deadline reads tokio's.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::moment::Moment;
 
 #[derive(Debug)]
 pub(crate) struct Clock {
     beginning: Instant,
-    coarse_beginning: Duration,
+    coarse_beginning: u64,
     /// Whether somebody has stopped tokio's clock, and the cheap one therefore is wrong.
     stopped: AtomicBool,
 }
@@ -34,13 +34,13 @@ impl Clock {
     }
 
     /// Now, or a few milliseconds ago.
+    #[inline]
     pub(crate) fn roughly_now(&self) -> Moment {
-        if self.stopped.load(Relaxed) {
-            return self.now();
-        }
         match coarse::now() {
-            Some(now) => Moment::new(now.saturating_sub(self.coarse_beginning)),
-            None => self.now(),
+            Some(now) if !self.stopped.load(Relaxed) => {
+                Moment::from_nanos(now.saturating_sub(self.coarse_beginning))
+            }
+            _ => self.now(),
         }
     }
 
@@ -71,41 +71,44 @@ fn tokio_now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// In nanoseconds.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod coarse {
-    use std::time::Duration;
-
     use rustix::time::{ClockId, clock_gettime};
 
     /// Read from the exact clock, so that the coarse one is never ahead of it.
-    pub(super) fn beginning() -> Duration {
-        read(ClockId::Monotonic).unwrap_or_default()
+    pub(super) fn beginning() -> u64 {
+        read(ClockId::Monotonic)
     }
 
-    pub(super) fn now() -> Option<Duration> {
-        read(ClockId::MonotonicCoarse)
+    #[inline]
+    pub(super) fn now() -> Option<u64> {
+        Some(read(ClockId::MonotonicCoarse))
     }
 
-    fn read(clock: ClockId) -> Option<Duration> {
-        Duration::try_from(clock_gettime(clock)).ok()
+    /// A monotonic clock has no negative times.
+    #[inline]
+    fn read(clock: ClockId) -> u64 {
+        let time = clock_gettime(clock);
+        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
     }
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 mod coarse {
-    use std::time::Duration;
-
-    pub(super) const fn beginning() -> Duration {
-        Duration::ZERO
+    pub(super) const fn beginning() -> u64 {
+        0
     }
 
-    pub(super) const fn now() -> Option<Duration> {
+    pub(super) const fn now() -> Option<u64> {
         None
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::event::CloseReason;
 use crate::manager::Manager;
 use crate::shared::Shared;
-use crate::slots::{Grant, HoldId};
+use crate::slots::{Grant, Hold, HoldId};
 
 /// A connection of one's own, given back when dropped.
 ///
@@ -143,7 +143,7 @@ impl<M: Manager> Held<M> {
 
     fn detach(mut self) -> M::Connection {
         let connection = self.connection.take().expect(HELD);
-        if let HoldId::Alone(slot) = self.hold {
+        if let Hold::Alone(slot) = self.hold.hold() {
             self.pool.detach(slot);
         }
         Arc::into_inner(connection).expect(ALONE)
@@ -161,48 +161,47 @@ impl<M: Manager> Drop for Held<M> {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        let alone = matches!(self.hold, HoldId::Alone(_));
-        // Whoever panics while it has a connection alone leaves it in the middle of something.
-        let left_open = alone && std::thread::panicking();
-        let mut way_back = WayBack {
+        let alone = matches!(self.hold.hold(), Hold::Alone(_));
+        let way_back = WayBack {
             pool: &self.pool,
             hold: self.hold,
             connection: Some(connection),
-            broken: true,
         };
-        let sound = |connection| !self.pool.manager.is_broken(connection);
-        if !self.unfit && !left_open {
-            way_back.broken = !way_back.connection.as_deref().is_some_and(sound);
+        // Whoever panics while it has a connection alone leaves it in the middle of something.
+        if self.unfit || (alone && std::thread::panicking()) {
+            return drop(way_back);
         }
-        if alone && !way_back.broken && self.pool.observers.after_release.is_some() {
-            release(&self.pool, self.hold, way_back.connection.take());
+        let connection = way_back.connection.as_deref();
+        if connection.is_some_and(|connection| self.pool.manager.is_broken(connection)) {
+            return drop(way_back);
+        }
+        match alone && self.pool.observers.after_release.is_some() {
+            true => release(way_back),
+            false => way_back.go(None),
         }
     }
 }
 
 /// Does what the user wants done after a connection was used, in a task of its own. Until that is
 /// done the connection counts as in use.
-fn release<M: Manager>(
-    pool: &Arc<Shared<M>>,
-    hold: HoldId,
-    connection: Option<Arc<M::Connection>>,
-) {
+fn release<M: Manager>(mut way_back: WayBack<'_, M>) {
+    let pool = way_back.pool;
     let Some(hook) = pool.observers.after_release.clone() else {
-        return;
+        return way_back.go(None);
     };
     let mut released = Released {
         pool: Arc::clone(pool),
-        hold,
-        connection,
-        broken: true,
+        hold: way_back.hold,
+        connection: way_back.connection.take(),
     };
     pool.home.run(async move {
-        if let Some(connection) = released.connection.as_mut().and_then(Arc::get_mut) {
-            let timeout = released.pool.config.check_timeout;
-            let done = tokio::time::timeout(timeout, hook.call(connection)).await;
-            released.broken = !matches!(done, Ok(Ok(())));
+        let timeout = released.pool.config.check_timeout;
+        let connection = released.connection.as_mut().and_then(Arc::get_mut);
+        let connection = connection.expect(ALONE);
+        let done = tokio::time::timeout(timeout, hook.call(connection)).await;
+        if matches!(done, Ok(Ok(()))) {
+            released.way_back().go(None);
         }
-        drop(released);
     });
 }
 
@@ -211,43 +210,57 @@ struct Released<M: Manager> {
     pool: Arc<Shared<M>>,
     hold: HoldId,
     connection: Option<Arc<M::Connection>>,
-    broken: bool,
+}
+
+impl<M: Manager> Released<M> {
+    fn way_back(&mut self) -> WayBack<'_, M> {
+        WayBack {
+            pool: &self.pool,
+            hold: self.hold,
+            connection: self.connection.take(),
+        }
+    }
 }
 
 impl<M: Manager> Drop for Released<M> {
     fn drop(&mut self) {
-        drop(WayBack {
-            pool: &self.pool,
-            hold: self.hold,
-            connection: self.connection.take(),
-            broken: self.broken,
-        });
+        drop(self.way_back());
     }
 }
 
-/// Ends a hold, as with a broken connection unless told otherwise, also if the manager panics.
+/// Ends a hold, also if the manager or a hook panics: then as with a broken connection.
 struct WayBack<'a, M: Manager> {
     pool: &'a Arc<Shared<M>>,
     hold: HoldId,
     connection: Option<Arc<M::Connection>>,
-    broken: bool,
 }
 
-impl<M: Manager> Drop for WayBack<'_, M> {
-    fn drop(&mut self) {
+impl<M: Manager> WayBack<'_, M> {
+    #[inline]
+    fn go(mut self, reason: Option<CloseReason>) {
+        self.end(reason);
+    }
+
+    #[inline]
+    fn end(&mut self, reason: Option<CloseReason>) {
         let Some(connection) = self.connection.take() else {
             return;
         };
-        let reason = self.broken.then_some(CloseReason::Error);
-        match self.hold {
-            HoldId::Alone(slot) => self.pool.give_back(slot, connection, reason),
-            HoldId::Part(part) => {
+        match self.hold.hold() {
+            Hold::Alone(slot) => self.pool.give_back(slot, connection, reason),
+            Hold::Part(part) => {
                 // Before the pool hears of it: it takes the last holder's return to mean that no
                 // reference but its own is left.
                 drop(connection);
                 self.pool.end_lease(part, reason);
             }
         }
+    }
+}
+
+impl<M: Manager> Drop for WayBack<'_, M> {
+    fn drop(&mut self) {
+        self.end(Some(CloseReason::Error));
     }
 }
 

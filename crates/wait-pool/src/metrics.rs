@@ -10,6 +10,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, IntoF64, counter, gauge, histogram};
 
 use crate::config::Config;
+use crate::moment::Moment;
 
 pub(crate) struct Metrics {
     /// Whether anybody listens.
@@ -93,12 +94,18 @@ impl Metrics {
         self.create_time.record(took);
     }
 
+    #[inline]
     pub(crate) fn waited(&self, time: Duration) {
-        self.wait_time.record(time);
+        if self.recorded {
+            self.wait_time.record(time);
+        }
     }
 
-    pub(crate) fn used(&self, time: Duration) {
-        self.use_time.record(time);
+    #[inline]
+    pub(crate) fn used(&self, since: Moment, now: Moment) {
+        if self.recorded {
+            self.use_time.record(now.since(since));
+        }
     }
 }
 

@@ -7,6 +7,16 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
+/// A time between two moments, as the fast path compares it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span(u64);
+
+impl Span {
+    pub(crate) fn new(time: Duration) -> Self {
+        Self(nanos(time))
+    }
+}
+
 impl Moment {
     pub(crate) const BEGINNING: Self = Self(0);
 
@@ -15,6 +25,10 @@ impl Moment {
 
     pub(crate) fn new(since_the_beginning: Duration) -> Self {
         Self(nanos(since_the_beginning))
+    }
+
+    pub(crate) const fn from_nanos(since_the_beginning: u64) -> Self {
+        Self(since_the_beginning)
     }
 
     /// How long the pool had been there.
@@ -27,8 +41,15 @@ impl Moment {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
+    #[inline]
     pub(crate) fn plus(self, time: Duration) -> Self {
         Self(self.0.saturating_add(nanos(time)))
+    }
+
+    /// Whether more than a span has gone by since then.
+    #[inline]
+    pub(crate) const fn is_past(self, since: Self, span: Span) -> bool {
+        self.0.saturating_sub(since.0) > span.0
     }
 
     /// Never, where there is no limit.

@@ -14,13 +14,12 @@ use crate::config::{Config, check_size};
 use crate::error::{AcquireError, BuildError, TryAcquireError};
 use crate::guard::{Held, Lease, Pooled};
 use crate::hook::Observers;
-use crate::line::Kind;
+use crate::line::{Failure, Kind};
 use crate::manager::Manager;
 use crate::request::Request;
 use crate::shared::Shared;
 use crate::slots::Grant;
 use crate::status::{Holding, Status};
-use crate::transition::Tried;
 
 /// A bounded pool of connections whose callers wait in line.
 ///
@@ -273,11 +272,13 @@ impl<M: Manager> Pool<M> {
         kind: Kind,
         at: &'static Location<'static>,
     ) -> Result<Grant<M::Connection>, TryAcquireError> {
-        match self.shared.try_enter(kind, at) {
-            Tried::Granted(grant) => Ok(grant),
-            Tried::Closed => Err(TryAcquireError::Closed),
-            Tried::Paused => Err(TryAcquireError::Paused),
-            Tried::Empty => {
+        if let Some(grant) = self.shared.try_enter(kind, at) {
+            return Ok(grant);
+        }
+        match self.shared.refusal() {
+            Some(Failure::Closed) => Err(TryAcquireError::Closed),
+            Some(Failure::Paused(_) | Failure::Connect(_)) => Err(TryAcquireError::Paused),
+            None => {
                 self.shared.look_at_idle();
                 Err(TryAcquireError::Empty)
             }

@@ -22,11 +22,11 @@ use crate::line::{Ask, Failure, Kind, Outcome, WaiterId};
 use crate::manager::Manager;
 use crate::metrics::{Levels, Metrics};
 use crate::moment::Moment;
-use crate::slots::{Doubtful, HoldId};
+use crate::slots::{Doubtful, Grant, Hold, HoldId};
 use crate::state::{Returned, State};
 use crate::status::{Holding, Status};
 use crate::sync::Mutex;
-use crate::transition::{Effects, Entered, Opens, Peeked, Tried};
+use crate::transition::{Effects, Entered, Opens, Peeked};
 
 type Core<M> = State<<M as Manager>::Connection, <M as Manager>::Error>;
 type Todo<M> = Effects<<M as Manager>::Connection, <M as Manager>::Error>;
@@ -70,6 +70,7 @@ impl<M: Manager> Shared<M> {
     }
 
     /// Tells the listener, if there is one.
+    #[inline]
     pub(crate) fn emit(&self, event: &Event<'_>) {
         if let Some(listener) = &self.observers.listener {
             listener.on_event(&self.config.name, event);
@@ -77,6 +78,7 @@ impl<M: Manager> Shared<M> {
     }
 
     /// Tells the listener of something that has to do with the connection of a holder.
+    #[inline]
     pub(crate) fn emit_of(&self, hold: HoldId, event: impl Fn(u64) -> Event<'static>) {
         if self.observers.listener.is_some() {
             let number = self.state.lock().number(hold);
@@ -84,20 +86,30 @@ impl<M: Manager> Shared<M> {
         }
     }
 
+    // Always: what it returns would otherwise go through memory word by word, which costs more than
+    // the lock.
+    #[inline(always)]
     pub(crate) fn try_enter(
         self: &Arc<Self>,
         kind: Kind,
         at: &'static Location<'static>,
-    ) -> Tried<M::Connection> {
+    ) -> Option<Grant<M::Connection>> {
         let now = self.roughly_now();
-        let (tried, wants_upkeep) = self.locked(|state| {
+        let mut wants_upkeep = false;
+        let tried = self.locked(|state| {
             let tried = state.try_enter(kind, at, now);
-            (tried, state.wants_upkeep(now))
+            wants_upkeep = state.wants_upkeep(now);
+            tried
         });
         if wants_upkeep {
             self.transition(Core::<M>::make_room);
         }
         tried
+    }
+
+    /// Why nobody gets in, if so.
+    pub(crate) fn refusal(&self) -> Option<Failure<M::Error>> {
+        self.state.lock().refusal()
     }
 
     /// Whether to line up without trying first. Only a hint.
@@ -112,13 +124,10 @@ impl<M: Manager> Shared<M> {
     ) -> Entered<M::Connection, M::Error> {
         let mut waker = Some(waker);
         let now = self.clock.now();
-        let mut fx = None;
-        let entered = self.locked(|state| match state.line_up(ask, &mut waker, now) {
+        match self.locked(|state| state.line_up(ask, &mut waker, now)) {
             Some(waiting) => Entered::Queued(waiting),
-            None => state.enter(ask, &mut waker, now, fx.insert(Effects::none())),
-        });
-        self.carry_out_all(fx);
-        entered
+            None => self.transition(|state, now, fx| state.enter(ask, &mut waker, now, fx)),
+        }
     }
 
     pub(crate) fn poll(
@@ -153,44 +162,44 @@ impl<M: Manager> Shared<M> {
         connection: Arc<M::Connection>,
         reason: Option<CloseReason>,
     ) {
-        self.emit_return(HoldId::Alone(slot));
-        let now = self.roughly_now();
-        let mut fx = None;
-        let mut next = None;
-        let since = self.locked(|state| {
-            let connection = match reason {
-                Some(_) => connection,
-                None => match state.put_back(slot, connection, now) {
-                    Returned::Idle(since) => return since,
-                    Returned::HandedOver(since, waker) => {
-                        next = Some(waker);
-                        return since;
-                    }
-                    Returned::Uncommon(connection) => connection,
-                },
-            };
-            state.give_back(slot, connection, reason, now, fx.insert(Effects::none()))
-        });
-        self.metrics.used(now.since(since));
-        if let Some(next) = next {
-            next.wake();
+        self.emit_return(Hold::Alone(slot));
+        if reason.is_some() {
+            return self.give_back_otherwise(slot, connection, reason);
         }
-        self.carry_out_all(fx);
+        let now = self.roughly_now();
+        match self.locked(|state| state.put_back(slot, connection, now)) {
+            Returned::Idle(since) => self.metrics.used(since, now),
+            Returned::HandedOver(since, waker) => {
+                self.metrics.used(since, now);
+                waker.wake();
+            }
+            Returned::Uncommon(connection) => self.give_back_otherwise(slot, connection, None),
+        }
+    }
+
+    #[cold]
+    fn give_back_otherwise(
+        self: &Arc<Self>,
+        slot: u32,
+        connection: Arc<M::Connection>,
+        reason: Option<CloseReason>,
+    ) {
+        let (since, now) = self
+            .transition(|state, now, fx| (state.give_back(slot, connection, reason, now, fx), now));
+        self.metrics.used(since, now);
     }
 
     pub(crate) fn end_lease(self: &Arc<Self>, part: u32, reason: Option<CloseReason>) {
-        self.emit_return(HoldId::Part(part));
-        let now = self.roughly_now();
-        let mut fx = None;
-        let since = self.locked(|state| {
-            let quiet = match reason {
-                Some(_) => None,
-                None => state.end_lease_quietly(part, now),
-            };
-            quiet.unwrap_or_else(|| state.end_lease(part, reason, now, fx.insert(Effects::none())))
-        });
-        self.metrics.used(now.since(since));
-        self.carry_out_all(fx);
+        self.emit_return(Hold::Part(part));
+        if reason.is_none() {
+            let now = self.roughly_now();
+            if let Some(since) = self.locked(|state| state.end_lease_quietly(part, now)) {
+                return self.metrics.used(since, now);
+            }
+        }
+        let (since, now) =
+            self.transition(|state, now, fx| (state.end_lease(part, reason, now, fx), now));
+        self.metrics.used(since, now);
     }
 
     pub(crate) fn detach(self: &Arc<Self>, slot: u32) {
@@ -318,26 +327,18 @@ impl<M: Manager> Shared<M> {
         result
     }
 
-    fn carry_out_all(self: &Arc<Self>, fx: Option<Todo<M>>) {
-        if let Some(fx) = fx {
-            self.carry_out(fx);
-        }
-    }
-
     /// Takes the lock, and shows afterwards what has changed.
+    #[inline]
     fn locked<R>(&self, step: impl FnOnce(&mut Core<M>) -> R) -> R {
         let mut state = self.state.lock();
-        if !self.metrics.recorded {
-            let result = step(&mut state);
-            self.crowded.store(state.is_crowded(), Relaxed);
-            return result;
-        }
-        let before = state.levels();
+        let before = self.metrics.recorded.then(|| state.levels());
         let result = step(&mut state);
-        let after = state.levels();
         self.crowded.store(state.is_crowded(), Relaxed);
-        drop(state);
-        self.metrics.moved(before, after);
+        if let Some(before) = before {
+            let after = state.levels();
+            drop(state);
+            self.metrics.moved(before, after);
+        }
         result
     }
 
@@ -349,8 +350,10 @@ impl<M: Manager> Shared<M> {
         }
     }
 
-    fn emit_return(&self, hold: HoldId) {
+    #[inline]
+    fn emit_return(&self, hold: Hold) {
         if self.observers.listener.is_some() {
+            let hold = HoldId::new(hold);
             let now = self.clock.now();
             let (connection, used) = {
                 let state = self.state.lock();

@@ -19,18 +19,43 @@ use slab::Slab;
 
 use crate::config::Lifetimes;
 use crate::event::CloseReason;
-use crate::moment::Moment;
+use crate::moment::{Moment, Span};
 
-use sharing::{Part, Shared};
+use sharing::{Part, Sharing};
 
-/// Names a hold from the hand-over until the connection is given back.
+/// Names a hold from the hand-over until the connection is given back. One word, since it is moved
+/// about on the way of each checkout; [`Hold`] is what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HoldId {
-    /// Of the only holder of a slot's connection.
+pub(crate) struct HoldId(u64);
+
+/// What a [`HoldId`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// That of the only holder of a slot's connection.
     Alone(u32),
-    /// Of one among several.
+    /// That of one among several.
     Part(u32),
 }
+
+impl HoldId {
+    #[inline]
+    pub(crate) const fn new(hold: Hold) -> Self {
+        match hold {
+            Hold::Alone(slot) => Self(slot as u64),
+            Hold::Part(part) => Self(part as u64 | PART),
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn hold(self) -> Hold {
+        match self.0 & PART {
+            0 => Hold::Alone(self.0 as u32),
+            _ => Hold::Part(self.0 as u32),
+        }
+    }
+}
+
+const PART: u64 = 1 << 63;
 
 /// A connection on its way to a caller.
 #[derive(Debug)]
@@ -75,6 +100,8 @@ pub(crate) struct Slots<C> {
     shared: usize,
     max_leases: usize,
     lifetimes: Lifetimes,
+    /// What has been idle for longer is checked before it is used.
+    stale_after: Span,
     /// How often all that was idle has been doubted.
     doubts: u32,
     /// Connections of earlier generations are closed as soon as nobody holds them.
@@ -86,29 +113,29 @@ pub(crate) struct Slots<C> {
 
 #[derive(Debug)]
 struct Slot<C> {
-    state: Occupancy<C>,
+    /// There unless somebody has it alone.
+    connection: Option<Arc<C>>,
+    state: Occupancy,
+    /// Since when it is idle, or taken.
+    since: Moment,
+    /// Where it was taken.
+    at: &'static Location<'static>,
     /// When it is to be replaced.
     expires: Moment,
     generation: u64,
     number: u64,
     /// The doubts that there had been when it was last known to be good.
     doubts: u32,
+    /// Whether somebody has been warned that it is held for long.
+    warned: bool,
 }
 
-#[derive(Debug)]
-enum Occupancy<C> {
-    Idle {
-        connection: Arc<C>,
-        since: Moment,
-    },
-    Taken {
-        since: Moment,
-        at: &'static Location<'static>,
-        /// Whether somebody has been warned that it is held for long.
-        warned: bool,
-    },
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occupancy {
+    Idle,
+    Taken,
     LookedAt,
-    Shared(Shared<C>),
+    Shared { holders: u32, state: Sharing },
 }
 
 impl<C> Slots<C> {
@@ -122,6 +149,7 @@ impl<C> Slots<C> {
             draining: 0,
             shared: 0,
             max_leases,
+            stale_after: Span::new(lifetimes.check_idle_after),
             lifetimes,
             doubts: 0,
             generation: 0,
@@ -168,11 +196,15 @@ impl<C> Slots<C> {
         });
         let expires = expires.unwrap_or(Moment::NEVER);
         let slot = self.slots.insert(Slot {
+            connection: None,
             state: Occupancy::LookedAt,
+            since: now,
+            at: Location::caller(),
             expires,
             generation: self.generation,
             number,
             doubts: self.doubts,
+            warned: false,
         });
         let slot = u32::try_from(slot).expect("there are fewer connections");
         let idles_out = now.plus_limit(self.lifetimes.idle_timeout);
@@ -181,6 +213,7 @@ impl<C> Slots<C> {
     }
 
     /// Gives an idle connection to one holder, unless all have been idle for long.
+    #[inline]
     pub(crate) fn take(&mut self, at: &'static Location<'static>, now: Moment) -> Option<Grant<C>> {
         let &slot = self.idle.last()?;
         if self.is_stale(slot, now) {
@@ -188,20 +221,19 @@ impl<C> Slots<C> {
         }
         self.idle.pop();
         self.taken += 1;
-        let taken = Occupancy::Taken {
-            since: now,
-            at,
-            warned: false,
-        };
-        let (connection, since) = self.replace_idle(slot, taken);
+        let entry = &mut self.slots[index(slot)];
+        let connection = entry.connection.take().expect(IDLE);
+        entry.state = Occupancy::Taken;
+        (entry.at, entry.warned) = (at, false);
         Some(Grant {
-            hold: HoldId::Alone(slot),
+            hold: HoldId::new(Hold::Alone(slot)),
             connection,
-            since,
+            since: std::mem::replace(&mut entry.since, now),
         })
     }
 
     /// Takes back a connection that one holder had, unless it is old, and says since when he had it.
+    #[inline]
     pub(crate) fn put_back(
         &mut self,
         slot: u32,
@@ -209,24 +241,20 @@ impl<C> Slots<C> {
         now: Moment,
     ) -> Result<Moment, Arc<C>> {
         let entry = &mut self.slots[index(slot)];
-        let Occupancy::Taken { since, .. } = entry.state else {
-            unreachable!("who gives a connection back has taken it")
-        };
         if entry.generation != self.generation || entry.expires <= now {
             return Err(connection);
         }
-        entry.state = Occupancy::Idle {
-            connection,
-            since: now,
-        };
+        entry.connection = Some(connection);
+        entry.state = Occupancy::Idle;
         entry.doubts = self.doubts;
         self.taken -= 1;
         self.idle.push(slot);
-        Ok(since)
+        Ok(std::mem::replace(&mut entry.since, now))
     }
 
     /// Gives a connection that one holder had to another, unless it is old, and says since when the
     /// first had it.
+    #[inline]
     pub(crate) fn hand_over(
         &mut self,
         slot: u32,
@@ -234,15 +262,12 @@ impl<C> Slots<C> {
         now: Moment,
     ) -> Option<Moment> {
         let entry = &mut self.slots[index(slot)];
-        let Occupancy::Taken { since, at, warned } = &mut entry.state else {
-            unreachable!("who gives a connection back has taken it")
-        };
         if entry.generation != self.generation || entry.expires <= now {
             return None;
         }
         entry.doubts = self.doubts;
-        (*at, *warned) = (to, false);
-        Some(std::mem::replace(since, now))
+        (entry.at, entry.warned) = (to, false);
+        Some(std::mem::replace(&mut entry.since, now))
     }
 
     /// Takes back a connection that one holder had, and keeps it, unless it is to be closed for a
@@ -266,30 +291,26 @@ impl<C> Slots<C> {
 
     /// Since when a holder has its connection.
     pub(crate) fn held_since(&self, hold: HoldId) -> Moment {
-        match hold {
-            HoldId::Alone(slot) => match self.slots[index(slot)].state {
-                Occupancy::Taken { since, .. } => since,
-                _ => unreachable!("who holds a connection alone has taken it"),
-            },
-            HoldId::Part(part) => self.parts[index(part)].since,
+        match hold.hold() {
+            Hold::Alone(slot) => self.slots[index(slot)].since,
+            Hold::Part(part) => self.parts[index(part)].since,
         }
     }
 
     /// The number of the connection that a holder has.
     pub(crate) fn number(&self, hold: HoldId) -> u64 {
-        let slot = match hold {
-            HoldId::Alone(slot) => slot,
-            HoldId::Part(part) => self.parts[index(part)].slot,
+        let slot = match hold.hold() {
+            Hold::Alone(slot) => slot,
+            Hold::Part(part) => self.parts[index(part)].slot,
         };
         self.slots[index(slot)].number
     }
 
     /// Who holds what: since when, where it was taken.
     pub(crate) fn held(&self) -> impl Iterator<Item = (Moment, &'static Location<'static>)> {
-        let alone = self.slots.iter().filter_map(|(_, slot)| match slot.state {
-            Occupancy::Taken { since, at, .. } => Some((since, at)),
-            _ => None,
-        });
+        let slots = self.slots.iter().map(|(_, slot)| slot);
+        let taken = slots.filter(|slot| slot.state == Occupancy::Taken);
+        let alone = taken.map(|slot| (slot.since, slot.at));
         alone.chain(self.parts.iter().map(|(_, part)| (part.since, part.at)))
     }
 
@@ -314,15 +335,18 @@ impl<C> Slots<C> {
 
     fn make_idle(&mut self, slot: u32, connection: Arc<C>, since: Moment) {
         let entry = &mut self.slots[index(slot)];
-        entry.state = Occupancy::Idle { connection, since };
+        entry.connection = Some(connection);
+        entry.state = Occupancy::Idle;
+        entry.since = since;
         entry.doubts = self.doubts;
         self.idle.push(slot);
     }
 
     /// Whether an idle connection has to be checked before it is used.
+    #[inline]
     fn is_stale(&self, slot: u32, now: Moment) -> bool {
-        let idle = now.since(self.idle_since(slot));
-        idle > self.lifetimes.check_idle_after || self.slots[index(slot)].doubts != self.doubts
+        let slot = &self.slots[index(slot)];
+        now.is_past(slot.since, self.stale_after) || slot.doubts != self.doubts
     }
 
     /// Why a connection is not to be used any more, if so.
@@ -333,25 +357,10 @@ impl<C> Slots<C> {
         }
         (slot.expires <= now).then_some(CloseReason::Lifetime)
     }
-
-    fn idle_since(&self, slot: u32) -> Moment {
-        match self.slots[index(slot)].state {
-            Occupancy::Idle { since, .. } => since,
-            _ => unreachable!("{IDLE}"),
-        }
-    }
-
-    /// Takes an idle connection out of its slot, which stays.
-    fn replace_idle(&mut self, slot: u32, new: Occupancy<C>) -> (Arc<C>, Moment) {
-        match std::mem::replace(&mut self.slots[index(slot)].state, new) {
-            Occupancy::Idle { connection, since } => (connection, since),
-            _ => unreachable!("{IDLE}"),
-        }
-    }
 }
 
 const fn index(slot: u32) -> usize {
     slot as usize
 }
 
-const IDLE: &str = "the idle list names idle slots";
+const IDLE: &str = "the idle list names slots that have their connection";

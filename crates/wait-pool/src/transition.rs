@@ -95,15 +95,6 @@ pub(crate) struct Waiting {
     pub(crate) deadline: Moment,
 }
 
-/// What a caller gets that does not wait.
-#[derive(Debug)]
-pub(crate) enum Tried<C> {
-    Granted(Grant<C>),
-    Empty,
-    Paused,
-    Closed,
-}
-
 /// What a waiter finds when it is polled.
 #[derive(Debug)]
 pub(crate) enum Peeked<C, E> {

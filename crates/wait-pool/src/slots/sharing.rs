@@ -6,21 +6,14 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::{Grant, HoldId, Occupancy, Retired, Slot, Slots, index};
+use super::{Grant, Hold, HoldId, Occupancy, Retired, Slot, Slots, index};
 use crate::event::CloseReason;
 use crate::moment::Moment;
-
-#[derive(Debug)]
-pub(super) struct Shared<C> {
-    connection: Arc<C>,
-    holders: usize,
-    state: Sharing,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sharing {
     /// Takes leases; its place in `roomy`.
-    Roomy(usize),
+    Roomy(u32),
     Full,
     Draining,
     Retiring(CloseReason),
@@ -48,7 +41,7 @@ impl<C> Slots<C> {
             return Some(grant);
         }
         let mut grant = self.take(at, now)?;
-        if let HoldId::Alone(slot) = grant.hold {
+        if let Hold::Alone(slot) = grant.hold.hold() {
             self.share(slot, Arc::clone(&grant.connection));
             grant.hold = self.part(slot, at, now);
         }
@@ -58,15 +51,15 @@ impl<C> Slots<C> {
     /// Gives room on a connection that others already share.
     pub(crate) fn join(&mut self, at: &'static Location<'static>, now: Moment) -> Option<Grant<C>> {
         let &slot = self.roomy.last()?;
-        let shared = self.shared_mut(slot);
-        shared.holders += 1;
-        let (holders, connection) = (shared.holders, Arc::clone(&shared.connection));
-        if holders == self.max_leases {
+        let (holders, _) = self.sharing(slot);
+        self.set_holders(slot, holders + 1);
+        if holders as usize + 1 == self.max_leases {
             self.set_sharing(slot, Sharing::Full);
         }
+        let connection = self.slots[index(slot)].connection.as_ref();
         Some(Grant {
+            connection: Arc::clone(connection.expect(SHARED)),
             hold: self.part(slot, at, now),
-            connection,
             since: now,
         })
     }
@@ -75,11 +68,12 @@ impl<C> Slots<C> {
     fn share(&mut self, slot: u32, connection: Arc<C>) {
         self.taken -= 1;
         self.shared += 1;
-        self.slots[index(slot)].state = Occupancy::Shared(Shared {
-            connection,
+        let entry = &mut self.slots[index(slot)];
+        entry.connection = Some(connection);
+        entry.state = Occupancy::Shared {
             holders: 1,
             state: Sharing::Full,
-        });
+        };
         if self.max_leases > 1 {
             self.set_sharing(slot, Sharing::Roomy(0));
         }
@@ -89,8 +83,8 @@ impl<C> Slots<C> {
     /// says since when he had it. `None`, and nothing done, if it is to be closed.
     pub(crate) fn leave_quietly(&mut self, part: u32, now: Moment) -> Option<Moment> {
         let Part { slot, since, .. } = self.parts[index(part)];
-        let retiring = matches!(self.shared_mut(slot).state, Sharing::Retiring(_));
-        if retiring || self.spent(slot, now).is_some() {
+        let (_, state) = self.sharing(slot);
+        if matches!(state, Sharing::Retiring(_)) || self.spent(slot, now).is_some() {
             return None;
         }
         let closed = self.leave(part, None, now);
@@ -110,9 +104,9 @@ impl<C> Slots<C> {
         if let Some(reason) = reason.or_else(|| self.spent(slot, now)) {
             self.retire(slot, reason);
         }
-        let shared = self.shared_mut(slot);
-        shared.holders -= 1;
-        let (holders, state) = (shared.holders, shared.state);
+        let (holders, state) = self.sharing(slot);
+        let holders = holders - 1;
+        self.set_holders(slot, holders);
         if holders > 0 {
             if state == Sharing::Full {
                 self.set_sharing(slot, Sharing::Roomy(0));
@@ -126,12 +120,7 @@ impl<C> Slots<C> {
         // Out of the lists of those that take leases or drain.
         self.set_sharing(slot, Sharing::Full);
         self.shared -= 1;
-        let state = &mut self.slots[index(slot)].state;
-        let Occupancy::Shared(Shared { connection, .. }) =
-            std::mem::replace(state, Occupancy::LookedAt)
-        else {
-            unreachable!("the slot was shared a moment ago")
-        };
+        let connection = self.slots[index(slot)].connection.take().expect(SHARED);
         self.keep_or_retire(slot, connection, reason, now)
     }
 
@@ -141,10 +130,10 @@ impl<C> Slots<C> {
         if self.shared == 0 {
             return;
         }
-        let open = |shared: &Shared<C>| matches!(shared.state, Sharing::Roomy(_) | Sharing::Full);
-        let shared = self.all_shared().filter(|(_, shared)| open(shared));
-        let fewest = shared.min_by_key(|(_, shared)| shared.holders);
-        if let Some((slot, _)) = fewest {
+        let takes_leases = |state| matches!(state, Sharing::Roomy(_) | Sharing::Full);
+        let shared = self.all_shared().filter(|(.., state)| takes_leases(*state));
+        let fewest = shared.min_by_key(|(_, holders, _)| *holders);
+        if let Some((slot, ..)) = fewest {
             self.set_sharing(slot, Sharing::Draining);
         }
     }
@@ -152,12 +141,13 @@ impl<C> Slots<C> {
     /// Lets draining connections take leases again. O(slots), and only if any drains.
     pub(crate) fn stop_draining(&mut self) {
         while self.draining > 0 {
-            let mut shared = self.all_shared();
-            let found = shared.find(|(_, shared)| shared.state == Sharing::Draining);
-            let found = found.map(|(slot, shared)| (slot, shared.holders));
-            drop(shared);
-            let Some((slot, holders)) = found else { break };
-            let state = match holders == self.max_leases {
+            let found = self
+                .all_shared()
+                .find(|(.., state)| *state == Sharing::Draining);
+            let Some((slot, holders, _)) = found else {
+                break;
+            };
+            let state = match holders as usize == self.max_leases {
                 true => Sharing::Full,
                 false => Sharing::Roomy(0),
             };
@@ -167,7 +157,7 @@ impl<C> Slots<C> {
 
     /// Has all shared connections closed with their last return.
     pub(super) fn retire_shared(&mut self, reason: CloseReason) {
-        let shared: Vec<u32> = self.all_shared().map(|(slot, _)| slot).collect();
+        let shared: Vec<u32> = self.all_shared().map(|(slot, ..)| slot).collect();
         for slot in shared {
             self.retire(slot, reason);
         }
@@ -175,7 +165,7 @@ impl<C> Slots<C> {
 
     /// Has a shared connection closed with its last return, for the first reason there was.
     fn retire(&mut self, slot: u32, reason: CloseReason) {
-        if !matches!(self.shared_mut(slot).state, Sharing::Retiring(_)) {
+        if !matches!(self.sharing(slot).1, Sharing::Retiring(_)) {
             self.set_sharing(slot, Sharing::Retiring(reason));
         }
     }
@@ -187,35 +177,44 @@ impl<C> Slots<C> {
             at,
             warned: false,
         });
-        HoldId::Part(u32::try_from(part).expect("there are fewer holders"))
+        let part = u32::try_from(part).expect("there are fewer holders");
+        HoldId::new(Hold::Part(part))
     }
 
-    fn all_shared(&self) -> impl Iterator<Item = (u32, &Shared<C>)> {
+    /// Each with its holders and its state.
+    fn all_shared(&self) -> impl Iterator<Item = (u32, u32, Sharing)> {
         let slots = self.slots.iter();
-        slots.filter_map(|(slot, Slot { state, .. })| match state {
-            Occupancy::Shared(shared) => Some((slot as u32, shared)),
+        slots.filter_map(|(slot, Slot { state, .. })| match *state {
+            Occupancy::Shared { holders, state } => Some((slot as u32, holders, state)),
             _ => None,
         })
     }
 
-    fn shared_mut(&mut self, slot: u32) -> &mut Shared<C> {
+    fn sharing(&self, slot: u32) -> (u32, Sharing) {
+        match self.slots[index(slot)].state {
+            Occupancy::Shared { holders, state } => (holders, state),
+            _ => unreachable!("{SHARED}"),
+        }
+    }
+
+    fn set_holders(&mut self, slot: u32, new: u32) {
         match &mut self.slots[index(slot)].state {
-            Occupancy::Shared(shared) => shared,
-            _ => unreachable!("a lease is on a shared slot"),
+            Occupancy::Shared { holders, .. } => *holders = new,
+            _ => unreachable!("{SHARED}"),
         }
     }
 
     /// The only place where `roomy` and `draining` change. The index in `Roomy` is set here.
     fn set_sharing(&mut self, slot: u32, new: Sharing) {
         let new = match new {
-            Sharing::Roomy(_) => Sharing::Roomy(self.roomy.len()),
+            Sharing::Roomy(_) => Sharing::Roomy(self.roomy.len() as u32),
             other => other,
         };
-        match std::mem::replace(&mut self.shared_mut(slot).state, new) {
-            Sharing::Roomy(index) => {
-                self.roomy.swap_remove(index);
-                if let Some(&moved) = self.roomy.get(index) {
-                    self.shared_mut(moved).state = Sharing::Roomy(index);
+        match self.replace_sharing(slot, new) {
+            Sharing::Roomy(at) => {
+                self.roomy.swap_remove(index(at));
+                if let Some(&moved) = self.roomy.get(index(at)) {
+                    self.replace_sharing(moved, Sharing::Roomy(at));
                 }
             }
             Sharing::Draining => self.draining -= 1,
@@ -227,4 +226,13 @@ impl<C> Slots<C> {
             Sharing::Full | Sharing::Retiring(_) => {}
         }
     }
+
+    fn replace_sharing(&mut self, slot: u32, new: Sharing) -> Sharing {
+        match &mut self.slots[index(slot)].state {
+            Occupancy::Shared { state, .. } => std::mem::replace(state, new),
+            _ => unreachable!("{SHARED}"),
+        }
+    }
 }
+
+const SHARED: &str = "a lease is on a shared slot, which has its connection";

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Doubtful, Occupancy, Retired, Slot, Slots, index};
+use super::{Doubtful, IDLE, Occupancy, Retired, Slot, Slots, index};
 use crate::event::CloseReason;
 use crate::moment::Moment;
 
@@ -75,7 +75,7 @@ impl<C> Slots<C> {
     /// Takes out the connection that has been idle for longest, if that is since `before`.
     pub(crate) fn begin_look(&mut self, before: Moment) -> Option<Doubtful<C>> {
         let &slot = self.idle.first()?;
-        if self.idle_since(slot) > before {
+        if self.slots[index(slot)].since > before {
             return None;
         }
         self.idle.remove(0);
@@ -101,11 +101,9 @@ impl<C> Slots<C> {
         now: Moment,
         longest: Duration,
     ) -> Vec<(Duration, &'static Location<'static>)> {
-        let slots = self.slots.iter_mut();
-        let alone = slots.filter_map(|(_, slot)| match &mut slot.state {
-            Occupancy::Taken { since, at, warned } => Some((*since, *at, warned)),
-            _ => None,
-        });
+        let slots = self.slots.iter_mut().map(|(_, slot)| slot);
+        let taken = slots.filter(|slot| slot.state == Occupancy::Taken);
+        let alone = taken.map(|slot| (slot.since, slot.at, &mut slot.warned));
         let parts = self.parts.iter_mut();
         let parts = parts.map(|(_, part)| (part.since, part.at, &mut part.warned));
         let mut leaks = Vec::new();
@@ -120,34 +118,29 @@ impl<C> Slots<C> {
 
     /// When a hold is to be warned of that lasts for `longest`.
     pub(crate) fn next_leak(&self, longest: Duration) -> Moment {
-        let alone = self.slots.iter().filter_map(|(_, slot)| match slot.state {
-            Occupancy::Taken {
-                since,
-                warned: false,
-                ..
-            } => Some(since),
-            _ => None,
-        });
+        let slots = self.slots.iter().map(|(_, slot)| slot);
+        let taken = slots.filter(|slot| slot.state == Occupancy::Taken && !slot.warned);
+        let alone = taken.map(|slot| slot.since);
         let parts = self.parts.iter().filter(|(_, part)| !part.warned);
         let oldest = alone.chain(parts.map(|(_, part)| part.since)).min();
         oldest.map_or(Moment::NEVER, |since| since.plus(longest))
     }
 
     fn look_at(&mut self, slot: u32) -> Doubtful<C> {
-        let (connection, since) = self.replace_idle(slot, Occupancy::LookedAt);
+        let entry = &mut self.slots[index(slot)];
+        entry.state = Occupancy::LookedAt;
         Doubtful {
             slot,
-            connection,
-            since,
+            connection: entry.connection.take().expect(IDLE),
+            since: entry.since,
         }
     }
 
     fn remove_idle(&mut self, slot: u32, reason: CloseReason) -> Retired<C> {
-        let (connection, _) = self.replace_idle(slot, Occupancy::LookedAt);
-        let number = self.slots.remove(index(slot)).number;
+        let slot = self.slots.remove(index(slot));
         Retired {
-            connection,
-            number,
+            connection: slot.connection.expect(IDLE),
+            number: slot.number,
             reason,
         }
     }
@@ -169,7 +162,7 @@ impl<C> Slots<C> {
     }
 
     fn idles_out_at(&self, slot: u32) -> Moment {
-        let since = self.idle_since(slot);
+        let since = self.slots[index(slot)].since;
         since.plus_limit(self.lifetimes.idle_timeout)
     }
 }

@@ -7,31 +7,36 @@ use super::State;
 use crate::line::{Ask, Failure, Kind, Outcome, WaiterId};
 use crate::moment::Moment;
 use crate::slots::Grant;
-use crate::transition::{Effects, Entered, Peeked, Tried, Waiting};
+use crate::transition::{Effects, Entered, Peeked, Waiting};
 
 impl<C, E> State<C, E> {
     /// A caller asks for what is free. By invariant 2 nobody waits for it; but a lease may go by
     /// an exclusive caller.
+    #[inline]
     pub(crate) fn try_enter(
         &mut self,
         kind: Kind,
         at: &'static Location<'static>,
         now: Moment,
-    ) -> Tried<C> {
-        if self.closed {
-            return Tried::Closed;
+    ) -> Option<Grant<C>> {
+        if self.closed || self.paused {
+            return None;
         }
-        if self.paused {
-            return Tried::Paused;
-        }
-        let Some(grant) = self.grant(kind, at, now) else {
-            return Tried::Empty;
-        };
+        let grant = self.grant(kind, at, now)?;
         if self.line.total() > 0 {
             self.passed += 1;
             self.set_aside();
         }
-        Tried::Granted(grant)
+        Some(grant)
+    }
+
+    /// Why nobody gets in, if so.
+    pub(crate) fn refusal(&self) -> Option<Failure<E>> {
+        match (self.closed, self.paused) {
+            (true, _) => Some(Failure::Closed),
+            (false, true) => Some(self.paused_failure()),
+            (false, false) => None,
+        }
     }
 
     /// A caller asks for a connection and waits if none is free; only then is its waker taken.
@@ -42,11 +47,11 @@ impl<C, E> State<C, E> {
         now: Moment,
         fx: &mut Effects<C, E>,
     ) -> Entered<C, E> {
-        match self.try_enter(ask.kind, ask.at, now) {
-            Tried::Granted(grant) => return Entered::Granted(grant),
-            Tried::Closed => return Entered::Refused(Failure::Closed),
-            Tried::Paused => return Entered::Refused(self.paused_failure()),
-            Tried::Empty => {}
+        if let Some(grant) = self.try_enter(ask.kind, ask.at, now) {
+            return Entered::Granted(grant);
+        }
+        if let Some(refusal) = self.refusal() {
+            return Entered::Refused(refusal);
         }
         let is_new = ask.came == Moment::NEVER;
         if is_new && self.line.total() >= self.max_waiters {
@@ -140,6 +145,7 @@ impl<C, E> State<C, E> {
         (Outcome::Late(report), Some(waiter))
     }
 
+    #[inline]
     pub(super) fn grant(
         &mut self,
         kind: Kind,

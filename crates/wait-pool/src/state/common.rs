@@ -8,7 +8,7 @@ use super::State;
 use crate::line::Ask;
 use crate::moment::Moment;
 use crate::policy::QueuePolicy;
-use crate::slots::{Grant, HoldId};
+use crate::slots::{Grant, Hold, HoldId};
 use crate::transition::Waiting;
 
 /// What has become of a sound connection that came back. Says since when it was held.
@@ -55,6 +55,7 @@ impl<C, E> State<C, E> {
 
     /// A connection taken alone comes back sound: nobody waits, or the first in line wants one of his
     /// own.
+    #[inline]
     pub(crate) fn put_back(&mut self, slot: u32, connection: Arc<C>, now: Moment) -> Returned<C> {
         if self.closed || self.excess() > 0 {
             return Returned::Uncommon(connection);
@@ -87,7 +88,7 @@ impl<C, E> State<C, E> {
             return Returned::Uncommon(connection);
         };
         let grant = Grant {
-            hold: HoldId::Alone(slot),
+            hold: HoldId::new(Hold::Alone(slot)),
             connection,
             since: now,
         };

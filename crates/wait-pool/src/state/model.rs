@@ -20,8 +20,8 @@ use crate::event::CloseReason;
 use crate::line::{Ask, Kind, Outcome, WaiterId};
 use crate::moment::Moment;
 use crate::policy::Priority;
-use crate::slots::{Doubtful, Grant, HoldId, Retired};
-use crate::transition::{Effects, Entered, Opens, Tried};
+use crate::slots::{Doubtful, Grant, Hold, Retired};
+use crate::transition::{Effects, Entered, Opens};
 
 type Connection = u32;
 
@@ -130,9 +130,9 @@ impl Books {
                 }
             }
             Step::Try(kind) => match self.state.try_enter(kind, at, now) {
-                Tried::Granted(grant) => self.held.push((grant, kind)),
-                Tried::Empty => self.state.look_at_idle(now, &mut fx),
-                Tried::Closed | Tried::Paused => {}
+                Some(grant) => self.held.push((grant, kind)),
+                None if self.state.refusal().is_some() => {}
+                None => self.state.look_at_idle(now, &mut fx),
             },
             Step::Poll(one) => {
                 if let Some(at) = pick(one, &self.waiting) {
@@ -162,7 +162,7 @@ impl Books {
             Step::Break(one) => self.give_back(one, true, &mut fx),
             Step::Detach(one) => {
                 if let Some(at) = pick(one, &self.held)
-                    && let HoldId::Alone(slot) = self.held[at].0.hold
+                    && let Hold::Alone(slot) = self.held[at].0.hold.hold()
                 {
                     self.held.remove(at);
                     self.state.detach(slot, now, &mut fx);
@@ -230,8 +230,8 @@ impl Books {
         };
         let reason = broken.then_some(CloseReason::Error);
         let (grant, _) = self.held.remove(at);
-        match grant.hold {
-            HoldId::Part(part) => {
+        match grant.hold.hold() {
+            Hold::Part(part) => {
                 drop(grant.connection);
                 let quiet = match reason {
                     Some(_) => None,
@@ -241,7 +241,7 @@ impl Books {
                     self.state.end_lease(part, reason, self.now, fx);
                 }
             }
-            HoldId::Alone(slot) => {
+            Hold::Alone(slot) => {
                 let returned = match reason {
                     Some(_) => Returned::Uncommon(grant.connection),
                     None => self.state.put_back(slot, grant.connection, self.now),
@@ -279,7 +279,7 @@ impl Books {
         // Nobody shares with somebody alone, and no connection has too many holders.
         let mut holders: HashMap<Connection, (usize, bool)> = HashMap::new();
         for (grant, kind) in &self.held {
-            let part = matches!(grant.hold, HoldId::Part(_));
+            let part = matches!(grant.hold.hold(), Hold::Part(_));
             assert_eq!(part, *kind == Kind::Lease);
             let (count, shared) = holders.entry(*grant.connection).or_insert((0, part));
             *count += 1;

@@ -7,7 +7,7 @@ use crate::error::ConnectError;
 use crate::event::CloseReason;
 use crate::line::Failure;
 use crate::moment::Moment;
-use crate::slots::{Doubtful, Grant, HoldId, Retired};
+use crate::slots::{Doubtful, Grant, Hold, HoldId, Retired};
 use crate::transition::{Effects, Opens};
 
 impl<C, E> State<C, E> {
@@ -21,7 +21,7 @@ impl<C, E> State<C, E> {
         now: Moment,
         fx: &mut Effects<C, E>,
     ) -> Moment {
-        let since = self.slots.held_since(HoldId::Alone(slot));
+        let since = self.slots.held_since(HoldId::new(Hold::Alone(slot)));
         let reason = reason.or_else(|| self.unwanted());
         let retired = self.slots.give_back(slot, connection, reason, now);
         self.retire(retired, fx);
@@ -38,7 +38,7 @@ impl<C, E> State<C, E> {
         now: Moment,
         fx: &mut Effects<C, E>,
     ) -> Moment {
-        let since = self.slots.held_since(HoldId::Part(part));
+        let since = self.slots.held_since(HoldId::new(Hold::Part(part)));
         let reason = reason.or_else(|| self.unwanted());
         let retired = self.slots.leave(part, reason, now);
         self.retire(retired, fx);
@@ -67,9 +67,9 @@ impl<C, E> State<C, E> {
             since,
         } = grant;
         let reason = self.unwanted();
-        let retired = match hold {
-            HoldId::Alone(slot) => self.slots.give_back(slot, connection, reason, since),
-            HoldId::Part(part) => {
+        let retired = match hold.hold() {
+            Hold::Alone(slot) => self.slots.give_back(slot, connection, reason, since),
+            Hold::Part(part) => {
                 drop(connection);
                 self.slots.leave(part, reason, since)
             }

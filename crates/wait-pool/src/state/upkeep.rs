@@ -13,7 +13,11 @@ use crate::transition::{Effects, Keep};
 impl<C, E> State<C, E> {
     /// Whether a caller that was served at once leaves something to do: fewer connections are idle
     /// than there should be, or nobody will come when they have to be closed or are held for too long.
+    #[inline]
     pub(crate) fn wants_upkeep(&self, now: Moment) -> bool {
+        if self.keeper.is_some() && self.min_idle == 0 && self.leak_warning_after.is_none() {
+            return false;
+        }
         let lacks_spare = self.slots.idle() < self.min_idle
             && self.opening.under_way() == 0
             && self.size() < self.max_size;

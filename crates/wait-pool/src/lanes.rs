@@ -89,9 +89,7 @@ impl<T, const N: usize> Lanes<T, N> {
             lane: None,
             value,
         };
-        let place = u32::try_from(self.nodes.insert(node) + 1).ok();
-        let id = place.and_then(NonZeroU32::new);
-        Id(id.expect("memory ends before four thousand million entries"))
+        name(self.nodes.insert(node))
     }
 
     /// Puts an entry that stands in no lane at the end of one.
@@ -148,6 +146,16 @@ impl<T, const N: usize> Lanes<T, N> {
         &mut self.node_mut(id).value
     }
 
+    /// How many entries there are, in a lane or in none.
+    pub(crate) fn stored(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// All entries, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Id, &T)> {
+        self.nodes.iter().map(|(at, node)| (name(at), &node.value))
+    }
+
     /// The entries of a lane in order.
     pub(crate) fn iter(&self, lane: usize) -> impl Iterator<Item = (Id, &T)> {
         std::iter::successors(self.front(lane), |id| self.nodes[index(*id)].next)
@@ -176,6 +184,12 @@ impl<T, const N: usize> Lanes<T, N> {
     fn node_mut(&mut self, id: Id) -> &mut Node<T> {
         &mut self.nodes[index(id)]
     }
+}
+
+fn name(index: usize) -> Id {
+    let place = u32::try_from(index + 1).ok();
+    let id = place.and_then(NonZeroU32::new);
+    Id(id.expect("memory ends before four thousand million entries"))
 }
 
 const fn index(id: Id) -> usize {

@@ -4,7 +4,7 @@
 //! often cannot serve the other, and so do the classes of priority. A ticket is the moment at which
 //! a caller came, made unique. Whose turn it is is told by the heads of the lanes alone: the lowest
 //! sum of ticket and class handicap. Whoever has been handed a connection and has not picked it up
-//! yet stands in a lane apart, in the order of the grants.
+//! yet stands in no lane.
 
 use std::ops::Range;
 use std::panic::Location;
@@ -50,6 +50,8 @@ pub(crate) struct Line<C, E> {
     last_ticket: Moment,
     /// Since when somebody has waited without a break, if somebody waits.
     occupied_since: Moment,
+    /// No grant that has not been picked up was made before then.
+    oldest_unclaimed: Moment,
     /// By how much a class comes later than the one above it.
     ageing: Duration,
     newest_first: bool,
@@ -118,6 +120,7 @@ impl<C, E> Line<C, E> {
             lanes: Lanes::new(),
             last_ticket: Moment::BEGINNING,
             occupied_since: Moment::BEGINNING,
+            oldest_unclaimed: Moment::NEVER,
             ageing,
             newest_first: false,
         }
@@ -128,7 +131,7 @@ impl<C, E> Line<C, E> {
     }
 
     pub(crate) const fn total(&self) -> usize {
-        self.lanes.standing() - self.lanes.len(UNCLAIMED)
+        self.lanes.standing()
     }
 
     /// Since when somebody has waited without a break. `None` if nobody waits.
@@ -143,7 +146,7 @@ impl<C, E> Line<C, E> {
 
     /// The waiter whose turn it is.
     pub(crate) fn first(&self) -> Option<WaiterId> {
-        self.next_of(0..UNCLAIMED)
+        self.next_of(0..LANES)
     }
 
     /// The waiter whose turn it is, if it wants a connection of its own and has time left.
@@ -199,14 +202,16 @@ impl<C, E> Line<C, E> {
 
     /// Hands a connection to a waiter and returns whom to wake.
     pub(crate) fn grant(&mut self, id: WaiterId, grant: Grant<C>, now: Moment) -> Waker {
-        let waker = self.settle(id, Outcome::Granted(grant, now));
-        self.lanes.push_back(UNCLAIMED, id);
-        waker
+        self.oldest_unclaimed = match self.oldest_unclaimed() {
+            Some(before) => before.min(now),
+            None => now,
+        };
+        self.settle(id, Outcome::Granted(grant, now))
     }
 
     /// The oldest waiter of any lane that is `overdue`, by its deadline and its ticket.
     pub(crate) fn overdue(&self, overdue: impl Fn(Moment, Moment) -> bool) -> Option<WaiterId> {
-        self.lanes.occupied(0..UNCLAIMED).find_map(|lane| {
+        self.lanes.occupied(0..LANES).find_map(|lane| {
             let id = self.lanes.front(lane)?;
             let waiter = self.lanes.get(id);
             overdue(waiter.deadline, waiter.ticket).then_some(id)
@@ -215,7 +220,7 @@ impl<C, E> Line<C, E> {
 
     /// Since when the oldest of all has waited.
     pub(crate) fn oldest(&self) -> Option<Moment> {
-        let lanes = self.lanes.occupied(0..UNCLAIMED);
+        let lanes = self.lanes.occupied(0..LANES);
         let heads = lanes.filter_map(|lane| self.lanes.front(lane));
         heads.map(|id| self.lanes.get(id).ticket).min()
     }
@@ -228,21 +233,32 @@ impl<C, E> Line<C, E> {
         }
     }
 
-    /// When the grant was made that has been waiting longest to be picked up.
+    /// Before then no grant was made that has not been picked up yet, if there is one at all.
     pub(crate) fn oldest_unclaimed(&self) -> Option<Moment> {
-        match self.lanes.get(self.lanes.front(UNCLAIMED)?).outcome {
-            Outcome::Granted(_, at) => Some(at),
-            _ => unreachable!("only grants are unclaimed"),
-        }
+        let settled = self.lanes.stored() > self.lanes.standing();
+        settled.then_some(self.oldest_unclaimed)
     }
 
-    /// Takes that grant back. Its waiter has no place in line until it is polled.
-    pub(crate) fn reclaim(&mut self) -> Option<Grant<C>> {
-        let id = self.lanes.front(UNCLAIMED)?;
-        match std::mem::replace(&mut self.lanes.detach(id).outcome, Outcome::Absent) {
-            Outcome::Granted(grant, _) => Some(grant),
-            _ => unreachable!("only grants are unclaimed"),
+    /// Takes back the grants that were made until then and have not been picked up. Their waiters have
+    /// no place in line until they are polled. Looks at everybody.
+    pub(crate) fn reclaim(&mut self, until: Moment) -> Vec<Grant<C>> {
+        let mut late = Vec::new();
+        self.oldest_unclaimed = Moment::NEVER;
+        for (id, waiter) in self.lanes.all() {
+            match waiter.outcome {
+                Outcome::Granted(_, at) if at <= until => late.push(id),
+                Outcome::Granted(_, at) => self.oldest_unclaimed = self.oldest_unclaimed.min(at),
+                _ => {}
+            }
         }
+        let reclaimed = late.into_iter().filter_map(|id| {
+            let outcome = &mut self.lanes.get_mut(id).outcome;
+            match std::mem::replace(outcome, Outcome::Absent) {
+                Outcome::Granted(grant, _) => Some(grant),
+                _ => None,
+            }
+        });
+        reclaimed.collect()
     }
 
     /// When a waiter came.
@@ -310,13 +326,13 @@ impl<C, E> Line<C, E> {
             let earlier = ids.take_while(|other| self.turn_by_age(*other) < turn);
             earlier.take(COUNTED).count()
         };
-        self.lanes.occupied(0..UNCLAIMED).map(ahead).sum()
+        self.lanes.occupied(0..LANES).map(ahead).sum()
     }
 
     /// How many waiters a newcomer of a class would find before itself.
     pub(crate) fn ahead_of_class(&self, priority: Priority) -> usize {
         let class = priority.class();
-        let lanes = self.lanes.occupied(0..UNCLAIMED);
+        let lanes = self.lanes.occupied(0..LANES);
         let ahead = lanes.filter(|lane| lane % Priority::COUNT <= class);
         ahead.map(|lane| self.lanes.len(lane)).sum()
     }
@@ -377,13 +393,11 @@ fn lane(kind: Kind, priority: Priority) -> u8 {
 const fn lanes_of(kind: Kind) -> Range<usize> {
     match kind {
         Kind::Exclusive => 0..Priority::COUNT,
-        Kind::Lease => Priority::COUNT..UNCLAIMED,
+        Kind::Lease => Priority::COUNT..LANES,
     }
 }
 
-/// The lane of those who have been handed a connection.
-const UNCLAIMED: usize = 2 * Priority::COUNT;
-const LANES: usize = UNCLAIMED + 1;
+const LANES: usize = 2 * Priority::COUNT;
 
 /// How far a waiter's place in line is counted in each lane.
 const COUNTED: usize = 1_000;

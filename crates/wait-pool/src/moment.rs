@@ -46,6 +46,11 @@ impl Moment {
         Self(self.0.saturating_add(nanos(time)))
     }
 
+    /// The beginning, where that comes first.
+    pub(crate) fn minus(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(time)))
+    }
+
     /// Whether more than a span has gone by since then.
     #[inline]
     pub(crate) const fn is_past(self, since: Self, span: Span) -> bool {

@@ -76,10 +76,10 @@ impl<C, E> State<C, E> {
             self.retire(closed, fx);
         }
         self.settle_overdue(now, Outcome::Late, |deadline, _| deadline <= now, fx);
-        while self.reclaim_due() <= now
-            && let Some(grant) = self.line.reclaim()
-        {
-            self.take_back(grant, fx);
+        if self.reclaim_due() <= now {
+            for grant in self.line.reclaim(now.minus(self.claim_timeout)) {
+                self.take_back(grant, fx);
+            }
         }
         self.serve(now, fx);
         let mut due = self.due();

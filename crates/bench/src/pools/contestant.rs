@@ -87,7 +87,12 @@ pub(crate) fn lineup<K: Case>() -> Vec<Entry<K>> {
 /// Who takes part where callers are more than can be served: wait-pool with each of its queue
 /// policies.
 pub(crate) fn lineup_of_policies<K: Case>() -> Vec<Entry<K>> {
-    lineup()
+    let mut lineup = lineup();
+    lineup.insert(
+        1,
+        entry::<K, wait_pool::WaitPool<wait_pool::AdaptiveLifo>>(),
+    );
+    lineup
 }
 
 fn entry<K: Case, C: Contestant>() -> Entry<K> {

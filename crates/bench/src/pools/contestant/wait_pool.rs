@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
-use wait_pool::{Builder, Manager, Pool, Pooled};
+use wait_pool::{Builder, Manager, Pool, Pooled, QueuePolicy};
 
 use super::{Connection, Connector, Contestant, GaveUp, Limit, Setup, gave_up};
 use crate::pools::connection::Failure;
@@ -30,6 +30,18 @@ impl Policy for Default {
 
     fn set(builder: Builder<Connector>) -> Builder<Connector> {
         builder
+    }
+}
+
+/// Last come, first served in an overload.
+#[derive(Debug)]
+pub(crate) struct AdaptiveLifo;
+
+impl Policy for AdaptiveLifo {
+    const NAME: &'static str = "wait-pool adaptive-lifo";
+
+    fn set(builder: Builder<Connector>) -> Builder<Connector> {
+        builder.queue_policy(QueuePolicy::adaptive_lifo())
     }
 }
 

@@ -155,3 +155,51 @@ fn waiters_take_memory() {
         );
     }
 }
+
+/// What `docs/performance.md` says of allocations.
+#[test]
+fn our_own_checkouts_allocate_nothing() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    runtime.block_on(async {
+        let pool = wait_pool::Pool::builder(Connector::default())
+            .max_size(1)
+            .build()?;
+        let free = async || {
+            for _ in 0..1_000 {
+                drop(pool.get().await?);
+                drop(pool.lease().await?);
+            }
+            anyhow::Ok(())
+        };
+        let waiting = async || {
+            for _ in 0..1_000 {
+                let held = pool.get().await?;
+                let (next, ()) = futures_util::join!(pool.get(), async { drop(held) });
+                drop(next?);
+            }
+            anyhow::Ok(())
+        };
+        // Room for the first in each store is made once.
+        free().await?;
+        waiting().await?;
+        assert_eq!(count(free()).await?, 0, "served at once");
+        assert_eq!(count(waiting()).await?, 0, "served after a wait");
+        Ok(())
+    })
+}
+
+/// How often a future allocates, which must not have to wait for anybody else.
+async fn count(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<u64> {
+    let mut work = std::pin::pin!(work);
+    let mut allocations = 0;
+    let outcome = std::future::poll_fn(|cx| {
+        let mut polled = std::task::Poll::Pending;
+        let info = allocation_counter::measure(|| polled = work.as_mut().poll(cx));
+        allocations += info.count_total;
+        polled
+    });
+    outcome.await?;
+    Ok(allocations)
+}

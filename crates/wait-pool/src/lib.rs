@@ -10,7 +10,8 @@
 //!   [`lease`](Pool::lease) a part in one that many use at once.
 //! - [`Pooled`], [`Lease`]: what they give, and give back when dropped.
 //! - [`Manager`]: what you write to pool something: how to open, check and judge a connection.
-//! - [`Builder`]: the settings.
+//! - [`Request`]: a checkout with a deadline or a priority of its own.
+//! - [`Builder`]: the settings. [`Hook`] and [`event::Listener`]: what is done, and told, on the way.
 //! - [`AcquireError`]: why there was no connection.
 //! - `compat`, behind the features `deadpool` and `bb8`: pools of those crates' managers, unchanged.
 //!
@@ -19,7 +20,8 @@
 //! Each kind, `get` and `lease`, is served first come, first served, and between the two the older
 //! caller goes first. While the first in line waits for a connection of its own and none may be
 //! opened, one shared connection stops taking leases, so that it becomes free for it; leases go on
-//! around it on the other connections.
+//! around it on the other connections. A [`Priority`] is a head start within that order, and
+//! [`QueuePolicy`] says what becomes of it in an overload.
 //!
 //! # The life of a connection
 //!
@@ -27,6 +29,14 @@
 //! that a pool larger than its load lets the rest grow old. After `check_idle_after` of idleness it is
 //! checked before it is used; after `idle_timeout` it is closed, unless only `min_idle` are left; after
 //! `max_lifetime` it is replaced as soon as nobody holds it. [`Pool::clear`] ends a whole generation.
+//! These times are exact to a few milliseconds; deadlines are exact.
+//!
+//! # When connecting fails
+//!
+//! Attempts pause after a failure, longer with each one in a row, and one at a time probes whether the
+//! server is back; with the first success all may connect again. Where no connection is open a failure is
+//! told at once to those it concerns; else it is told as the cause of a later timeout. Where it is known that
+//! the server is away, [`Pool::pause`] refuses callers until [`Pool::ready`].
 //!
 //! # Metrics
 //!

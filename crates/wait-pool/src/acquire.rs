@@ -15,11 +15,12 @@ use std::time::Duration;
 use tokio::runtime::Id;
 use tokio::time::Sleep;
 
-use crate::error::{AcquireError, ConnectError};
+use crate::error::AcquireError;
 use crate::event::{CheckOutFailedReason, Event};
 use crate::guard::Held;
 use crate::line::{Ask, Failure, Kind, Outcome};
 use crate::manager::Manager;
+use crate::moment::Moment;
 use crate::shared::Shared;
 use crate::slots::{Grant, HoldId};
 use crate::transition::{Entered, Waiting};
@@ -73,7 +74,7 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
     #[inline]
     fn at_once(&self) -> Option<Grant<M::Connection>> {
         self.pool.emit(&Event::CheckOutStarted);
-        if self.pool.is_crowded() {
+        if self.pool.is_crowded() || self.ask.came != Moment::NEVER {
             return None;
         }
         self.pool.try_enter(self.ask.kind, self.ask.at)
@@ -81,7 +82,7 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
 
     /// Gets a place in line.
     fn line_up(&mut self, cx: &mut Context<'_>) -> Poll<Granted<M>> {
-        let Some((runtime, kept)) = self.pool.home.enter() else {
+        let Some(runtime) = self.pool.home.enter() else {
             return Poll::Ready(Err(match self.pool.refusal() {
                 Some(refusal) => self.refused(refusal, Duration::ZERO),
                 None => AcquireError::NoRuntime,
@@ -89,7 +90,7 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
         };
         Poll::Ready(match self.pool.enter(&self.ask, cx.waker().clone()) {
             Entered::Queued(waiting) => {
-                self.way = self.way_of(waiting, runtime, kept);
+                self.way = self.way_of(waiting, runtime);
                 return match self.timer_is_up(cx) {
                     true => Poll::Ready(self.expire(waiting)),
                     false => Poll::Pending,
@@ -108,6 +109,11 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
                     status: *status,
                 })
             }
+            Entered::Late(report) => {
+                self.pool.metrics.timed_out();
+                self.failed(CheckOutFailedReason::Timeout, report.waited);
+                Err(AcquireError::Timeout(report))
+            }
             Entered::TooLate(expected, report) => {
                 self.failed(CheckOutFailedReason::Timeout, Duration::ZERO);
                 Err(AcquireError::TooLate { expected, report })
@@ -116,9 +122,9 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
     }
 
     /// A timer is set only if the keeper would come too late, or from another runtime.
-    fn way_of(&self, waiting: Waiting, runtime: Id, kept: bool) -> Way<'a, M> {
+    fn way_of(&self, waiting: Waiting, runtime: Id) -> Way<'a, M> {
         let latest = waiting.since.plus_limit(self.pool.config.wait_timeout);
-        let is_kept = waiting.deadline == latest && (kept || self.pool.home.keeps(runtime));
+        let is_kept = waiting.deadline == latest && self.pool.home.keeps(runtime);
         match self.pool.clock.instant(waiting.deadline) {
             Some(deadline) if !is_kept => {
                 let timer = tokio::time::sleep_until(deadline.into());
@@ -222,7 +228,10 @@ async fn prepared<M: Manager>(
         drop(held);
         refused += 1;
         if refused > pool.config.max_size {
-            let error = ConnectError::Failed(error);
+            pool.emit(&Event::CheckOutFailed {
+                reason: CheckOutFailedReason::ConnectionError,
+                waited: pool.clock.now().since(came),
+            });
             return Err(AcquireError::Connect(Arc::new(error)));
         }
         ask.came = came;

@@ -195,9 +195,9 @@ impl<M: Manager> Builder<M> {
     }
 
     /// What is done to a connection that somebody is about to get for [himself](Pool::get), in his
-    /// task. An error closes it, and he gets another one; after `max_size + 1` errors in a row he
-    /// gets the last. Who is cancelled meanwhile has it closed. Shared connections have no such
-    /// moment.
+    /// task, for `check_timeout` at most. An error closes it, and he gets another one, in his old place;
+    /// after `max_size + 1` errors in a row he gets the last. Who is cancelled meanwhile has it closed.
+    /// Shared connections have no such moment, and [`Pool::try_get`] does not wait for it.
     pub fn before_use(mut self, hook: impl Hook<M>) -> Self {
         self.observers.before_use = Some(Arc::new(hook));
         self

@@ -3,7 +3,8 @@
 //! A checkout that finds a connection and a return that finds nobody waiting need the time only to
 //! tell seconds apart. Where the system has a clock that is read in a fraction of the time and lags by a
 //! few milliseconds (Linux: `CLOCK_MONOTONIC_COARSE`, `clock_gettime(2)`), they take that. Whatever
-//! decides about a caller's deadline reads tokio's.
+//! tells a caller that its time is up reads tokio's; a return may only take it for a few milliseconds
+//! younger, and hand it the connection after all.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;

@@ -65,7 +65,7 @@ struct Place<M: Manager> {
 impl<M: Manager> Place<M> {
     /// Says since when, unless the pool needs it no more.
     fn begin(&mut self) -> Option<Moment> {
-        let pool = self.pool.upgrade().filter(|pool| !pool.is_closed())?;
+        let pool = self.pool.upgrade().filter(|pool| pool.is_open())?;
         self.connecting = true;
         pool.emit(&Event::ConnectionCreated {
             connection: self.opens.number,
@@ -107,8 +107,14 @@ impl<M: Manager> Drop for Place<M> {
         };
         if self.connecting && std::thread::panicking() {
             self.fail(&pool, ConnectError::Panicked);
-        } else {
-            pool.attempt_lost();
+            return;
         }
+        if self.connecting {
+            pool.emit(&Event::ConnectionClosed {
+                connection: self.opens.number,
+                reason: CloseReason::Error,
+            });
+        }
+        pool.attempt_lost();
     }
 }

@@ -1,5 +1,6 @@
 //! What is done after a transition, without the lock: wake, drop, open, check, warn.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -15,7 +16,7 @@ use crate::transition::{Effects, Keep};
 impl<M: Manager> Shared<M> {
     pub(crate) fn carry_out(self: &Arc<Self>, fx: Effects<M::Connection, M::Error>) {
         if fx.is_waking_only() {
-            return fx.wake.into_iter().for_each(Waker::wake);
+            return wake_all(fx.wake);
         }
         // First of all, values whose drop reports what has not been done: a waker that panics then
         // costs nobody a place.
@@ -32,13 +33,12 @@ impl<M: Manager> Shared<M> {
             retired: Some(retired),
         });
         let closing: Vec<_> = closing.collect();
-        for waker in fx.wake {
-            waker.wake();
-        }
+        wake_all(fx.wake);
         drop(closing);
         drop(fx.forget);
         if fx.keep == Some(Keep::Sooner) {
             self.sooner.notify_one();
+            self.home.share();
         }
         for attempt in attempts {
             self.home.run(attempt);
@@ -48,12 +48,25 @@ impl<M: Manager> Shared<M> {
         }
         if let Some(keeper) = keeper {
             self.home.run_keeper(keeper);
+            self.home.share();
         }
         for (held, taken_at) in fx.leaks {
             let pool = &self.config.name;
             tracing::warn!(%pool, ?held, %taken_at, "a connection has been held for long");
             self.emit(&Event::LeakSuspected { taken_at, held });
         }
+    }
+}
+
+/// Wakes all. A panic of one reaches the caller once the others have been woken.
+fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    let mut panicked = None;
+    for waker in wakers {
+        let woken = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        panicked = panicked.or_else(|| woken.err());
+    }
+    if let Some(panic) = panicked {
+        resume_unwind(panic);
     }
 }
 

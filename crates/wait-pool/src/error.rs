@@ -57,8 +57,9 @@ pub enum ConnectError<E> {
     /// The manager's own error.
     #[error(transparent)]
     Failed(E),
-    /// The attempt took longer than `connect_timeout`.
-    #[error("the server did not answer within {0:?} (connect_timeout)")]
+    /// The attempt took longer than `connect_timeout`, or what is to be done before a connection is used
+    /// longer than `check_timeout`.
+    #[error("the server did not answer within {0:?}")]
     TimedOut(Duration),
     /// The manager panicked.
     #[error("the manager panicked while it connected")]

@@ -12,8 +12,7 @@ use std::time::Duration;
 ///
 /// Called without the pool's lock by whoever causes the event, in his task or thread: it may ask
 /// the pool for its status, and had better be quick. Events of one connection come in their order;
-/// those of several may overtake one another. A panic in it reaches the caller who caused the event
-/// and loses no place.
+/// those of several may overtake one another. A panic in it ends there and changes nothing.
 ///
 /// # Example
 ///

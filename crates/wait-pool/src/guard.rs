@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use crate::error::ConnectError;
 use crate::event::CloseReason;
 use crate::manager::Manager;
 use crate::shared::Shared;
@@ -117,12 +118,16 @@ impl<M: Manager> Held<M> {
 
     /// Does what the user wants done before a connection is used. A connection that is left in the
     /// middle of that, or of which that failed, is closed.
-    pub(crate) async fn prepare(&mut self) -> Result<(), M::Error> {
+    pub(crate) async fn prepare(&mut self) -> Result<(), ConnectError<M::Error>> {
         let Some(hook) = self.pool.observers.before_use.clone() else {
             return Ok(());
         };
         self.unfit = true;
-        hook.call(self.connection_mut()).await?;
+        let timeout = self.pool.config.check_timeout;
+        match tokio::time::timeout(timeout, hook.call(self.connection_mut())).await {
+            Ok(done) => done.map_err(ConnectError::Failed)?,
+            Err(_) => return Err(ConnectError::TimedOut(timeout)),
+        }
         self.unfit = false;
         Ok(())
     }
@@ -194,7 +199,7 @@ fn release<M: Manager>(mut way_back: WayBack<'_, M>) {
         hold: way_back.hold,
         connection: way_back.connection.take(),
     };
-    pool.home.run(async move {
+    pool.home.run_here(async move {
         let timeout = released.pool.config.check_timeout;
         let connection = released.connection.as_mut().and_then(Arc::get_mut);
         let connection = connection.expect(ALONE);

@@ -20,23 +20,22 @@ struct Place {
 }
 
 impl Home {
-    /// Remembers the runtime that a caller waits in, and says whether the keeper lives there. `None`
-    /// outside of any.
-    pub(crate) fn enter(&self) -> Option<(Id, bool)> {
+    /// Remembers the runtime that a caller waits in. `None` outside of any.
+    pub(crate) fn enter(&self) -> Option<Id> {
         let current = Handle::try_current().ok()?;
         let id = current.id();
         let mut place = self.0.lock();
-        let kept = place.keeper == Some(id);
         let before = match &place.runtime {
             Some(runtime) if runtime.id() == id => Some(current),
             _ => place.runtime.replace(current),
         };
         drop(place);
         drop(before);
-        Some((id, kept))
+        Some(id)
     }
 
-    /// Whether the keeper lives in that runtime.
+    /// Whether the keeper lives in that runtime. To be asked by who has lined up already, so that it
+    /// is the keeper that has been told.
     pub(crate) fn keeps(&self, runtime: Id) -> bool {
         self.0.lock().keeper == Some(runtime)
     }
@@ -53,6 +52,25 @@ impl Home {
         if let Some(runtime) = runtime.or_else(|| Handle::try_current().ok()) {
             drop(runtime.spawn(task));
         }
+    }
+
+    /// Runs a task for somebody who will be driven, where he is.
+    pub(crate) fn run_here(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match Handle::try_current() {
+            Ok(here) => drop(here.spawn(task)),
+            Err(_) => self.run(task),
+        }
+    }
+
+    /// Has other workers of the runtime take over what this one was about to run next. tokio keeps the
+    /// task that was woken last to the worker that woke it, for as long as that is busy.
+    pub(crate) fn share(&self) {
+        self.run(async {});
+    }
+
+    /// The keeper has ended.
+    pub(crate) fn keeper_left(&self) {
+        self.0.lock().keeper = None;
     }
 
     pub(crate) fn run_keeper(&self, task: impl Future<Output = ()> + Send + 'static) {

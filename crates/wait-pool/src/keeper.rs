@@ -39,6 +39,9 @@ struct Keeper<M: Manager> {
 impl<M: Manager> Keeper<M> {
     fn finish(mut self) {
         self.done = true;
+        if let Some(pool) = self.pool.upgrade() {
+            pool.home.keeper_left();
+        }
     }
 
     fn ask(&self, when: impl FnOnce(&Arc<Shared<M>>) -> Option<Instant>) -> Option<Instant> {

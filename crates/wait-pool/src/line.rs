@@ -69,13 +69,14 @@ struct Waiter<C, E> {
 }
 
 impl<C, E> Line<C, E> {
-    pub(crate) const fn new(ageing: Duration) -> Self {
+    pub(crate) fn new(ageing: Duration) -> Self {
         Self {
             lanes: Lanes::new(),
             last_ticket: Moment::BEGINNING,
             occupied_since: Moment::BEGINNING,
             oldest_unclaimed: Moment::NEVER,
-            ageing,
+            // So that two head starts never reach the end of the clock.
+            ageing: ageing.min(LONGEST_AGEING),
             newest_first: false,
         }
     }
@@ -163,13 +164,16 @@ impl<C, E> Line<C, E> {
         self.settle(id, Outcome::Granted(grant, now))
     }
 
-    /// The oldest waiter of any lane that is `overdue`, by its deadline and its ticket.
+    /// Of the oldest waiters of each lane that are `overdue`, by deadline and ticket, the one whose
+    /// turn would come first.
     pub(crate) fn overdue(&self, overdue: impl Fn(Moment, Moment) -> bool) -> Option<WaiterId> {
-        self.lanes.occupied(0..LANES).find_map(|lane| {
-            let id = self.lanes.front(lane)?;
-            let waiter = self.lanes.get(id);
-            overdue(waiter.deadline, waiter.ticket).then_some(id)
-        })
+        let lanes = self.lanes.occupied(0..LANES);
+        let heads = lanes.filter_map(|lane| self.lanes.front(lane));
+        let overdue = heads.filter(|id| {
+            let waiter = self.lanes.get(*id);
+            overdue(waiter.deadline, waiter.ticket)
+        });
+        overdue.min_by_key(|id| self.turn_by_age(*id))
     }
 
     /// Since when the oldest of all has waited.
@@ -352,6 +356,9 @@ const fn lanes_of(kind: Kind) -> Range<usize> {
 }
 
 const LANES: usize = 2 * Priority::COUNT;
+
+/// A hundred years.
+const LONGEST_AGEING: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// How far a waiter's place in line is counted in each lane.
 const COUNTED: usize = 1_000;

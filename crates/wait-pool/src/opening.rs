@@ -10,6 +10,8 @@ use crate::moment::Moment;
 #[derive(Debug)]
 pub(crate) struct Opening<E> {
     under_way: usize,
+    /// How many have failed so far.
+    failures: u64,
     at_once: usize,
     backoff: Backoff,
     last_error: Option<Arc<ConnectError<E>>>,
@@ -19,6 +21,7 @@ impl<E> Opening<E> {
     pub(crate) const fn new(at_once: usize, backoff: Backoff) -> Self {
         Self {
             under_way: 0,
+            failures: 0,
             at_once,
             backoff,
             last_error: None,
@@ -32,6 +35,10 @@ impl<E> Opening<E> {
     /// Whether the last attempt failed.
     pub(crate) const fn is_failing(&self) -> bool {
         self.last_error.is_some()
+    }
+
+    pub(crate) const fn failures(&self) -> u64 {
+        self.failures
     }
 
     pub(crate) const fn last_error(&self) -> Option<&Arc<ConnectError<E>>> {
@@ -69,6 +76,7 @@ impl<E> Opening<E> {
         now: Moment,
     ) -> Option<Arc<ConnectError<E>>> {
         self.under_way -= 1;
+        self.failures += 1;
         self.backoff.failed(now);
         self.last_error.replace(error)
     }

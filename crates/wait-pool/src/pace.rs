@@ -8,37 +8,40 @@ use crate::moment::Moment;
 /// connections are held for, divided by how many there are.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// When the hand-overs began that are being counted.
-    begun: Option<Moment>,
+    /// The last hand-over, if somebody has waited ever since.
+    last: Option<Moment>,
+    /// What has been measured since the last mean.
+    taken: Duration,
     handed_over: u32,
-    /// Over the last [`WINDOW`], once there have been as many.
-    mean: Option<Duration>,
+    /// Over the last [`WINDOW`], and when that was.
+    mean: Option<(Duration, Moment)>,
 }
 
 impl Pace {
-    pub(crate) fn handed_over(&mut self, now: Moment) {
-        let Some(begun) = self.begun else {
-            self.begun = Some(now);
-            return;
-        };
+    /// A caller that came then has been handed a connection.
+    pub(crate) fn handed_over(&mut self, came: Moment, now: Moment) {
+        let begun = self.last.replace(now).unwrap_or(came);
+        self.taken += now.since(begun);
         self.handed_over += 1;
         if self.handed_over == WINDOW {
-            self.mean = Some(now.since(begun) / WINDOW);
-            self.begun = Some(now);
+            self.mean = Some((self.taken / WINDOW, now));
+            self.taken = Duration::ZERO;
             self.handed_over = 0;
         }
     }
 
     /// Nobody waits any more: the time until somebody does tells nothing.
     pub(crate) const fn line_is_empty(&mut self) {
-        self.begun = None;
-        self.handed_over = 0;
+        self.last = None;
     }
 
-    /// How long a caller will wait with so many ahead. `None` before enough has been measured.
-    pub(crate) fn expected_wait(&self, ahead: usize) -> Option<Duration> {
+    /// How long a caller will wait with so many ahead. `None` where there is nobody ahead, or where too
+    /// little has been measured, or too long ago.
+    pub(crate) fn expected_wait(&self, ahead: usize, now: Moment) -> Option<Duration> {
+        let (mean, at) = self.mean.filter(|_| ahead > 0)?;
+        let valid = mean.saturating_mul(2 * WINDOW);
         let callers = u32::try_from(ahead).unwrap_or(u32::MAX).saturating_add(1);
-        Some(self.mean?.saturating_mul(callers))
+        (now.since(at) <= valid).then(|| mean.saturating_mul(callers))
     }
 }
 
@@ -57,13 +60,14 @@ mod tests {
     fn a_steady_line_is_foretold() {
         let mut pace = Pace::default();
         let mut now = Moment::BEGINNING;
-        for _ in 0..=WINDOW {
-            assert_eq!(pace.expected_wait(0), None);
-            pace.handed_over(now);
+        for _ in 0..WINDOW {
+            assert_eq!(pace.expected_wait(9, now), None);
+            let came = now;
             now = now.plus(ms(10));
+            pace.handed_over(came, now);
         }
-        assert_eq!(pace.expected_wait(0), Some(ms(10)));
-        assert_eq!(pace.expected_wait(9), Some(ms(100)));
+        assert_eq!(pace.expected_wait(9, now), Some(ms(100)));
+        assert_eq!(pace.expected_wait(0, now), None, "he is next");
     }
 
     #[test]
@@ -71,13 +75,28 @@ mod tests {
         let mut pace = Pace::default();
         let mut now = Moment::BEGINNING;
         for _ in 0..3 {
-            for _ in 0..=WINDOW {
-                pace.handed_over(now);
+            for _ in 0..WINDOW {
+                let came = now;
                 now = now.plus(ms(4));
+                pace.handed_over(came, now);
             }
             pace.line_is_empty();
+            assert_eq!(pace.expected_wait(1, now), Some(ms(8)));
             now = now.plus(ms(1_000_000));
         }
-        assert_eq!(pace.expected_wait(0), Some(ms(4)));
+    }
+
+    #[test]
+    fn what_was_measured_long_ago_counts_no_more() {
+        let mut pace = Pace::default();
+        let mut now = Moment::BEGINNING;
+        for _ in 0..WINDOW {
+            let came = now;
+            now = now.plus(ms(10));
+            pace.handed_over(came, now);
+        }
+        now = now.plus(ms(20 * u64::from(WINDOW)));
+        assert!(pace.expected_wait(1, now).is_some());
+        assert_eq!(pace.expected_wait(1, now.plus(ms(1))), None);
     }
 }

@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::mem::replace;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::builder::Builder;
 use crate::check;
 use crate::config::{Config, check_size};
 use crate::error::{AcquireError, BuildError, TryAcquireError};
+use crate::event::Event;
 use crate::guard::{Held, Lease, Pooled};
 use crate::hook::Observers;
 use crate::line::{Failure, Kind};
@@ -77,8 +77,7 @@ impl<M: Manager> Pool<M> {
     /// connection.
     ///
     /// Cancel-safe: a dropped future leaves the line, and a connection already handed to it goes
-    /// to the next caller. Costs one lock if a connection is idle; if not, three, a timer, a wake-up
-    /// and one more lock per poll.
+    /// to the next caller. Costs one lock if a connection is idle; if not, three or four and a wake-up.
     ///
     /// # Errors
     ///
@@ -151,15 +150,12 @@ impl<M: Manager> Pool<M> {
     ///
     /// The first failure to connect; that the pool is closed or paused, or that there is no runtime.
     pub fn warm_up(&self) -> impl Future<Output = Result<(), AcquireError<M::Error>>> + Send + '_ {
-        let mut asked = false;
+        let mut failures = None;
         poll_fn(move |cx| {
             if self.shared.home.enter().is_none() {
                 return Poll::Ready(Err(AcquireError::NoRuntime));
             }
-            match self
-                .shared
-                .warm_up(replace(&mut asked, true), cx.waker().clone())
-            {
+            match self.shared.warm_up(&mut failures, cx.waker().clone()) {
                 None => Poll::Pending,
                 Some(warm) => Poll::Ready(warm.map_err(|failure| {
                     AcquireError::from_failure(failure, &self.shared.config.name)
@@ -222,7 +218,8 @@ impl<M: Manager> Pool<M> {
         self.shared.close();
     }
 
-    /// [`close`](Self::close), and waits until everything has come back and is closed.
+    /// [`close`](Self::close), and waits until everything has come back and is closed. An attempt to
+    /// connect that is still under way is not waited for: what it opens is closed at once.
     ///
     /// Cancel-safe: the pool is closed all the same.
     ///
@@ -273,6 +270,11 @@ impl<M: Manager> Pool<M> {
         at: &'static Location<'static>,
     ) -> Result<Grant<M::Connection>, TryAcquireError> {
         if let Some(grant) = self.shared.try_enter(kind, at) {
+            self.shared
+                .emit_of(grant.hold, |connection| Event::CheckedOut {
+                    connection,
+                    waited: Duration::ZERO,
+                });
             return Ok(grant);
         }
         match self.shared.refusal() {

@@ -4,7 +4,7 @@
 //! carry out its [effects](crate::effects): wake, drop, open, check. Nothing of the user's runs under the
 //! lock, not even the clone or drop of a waker: those come in as values and go out as values.
 
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Waker;
@@ -73,7 +73,9 @@ impl<M: Manager> Shared<M> {
     #[inline]
     pub(crate) fn emit(&self, event: &Event<'_>) {
         if let Some(listener) = &self.observers.listener {
-            listener.on_event(&self.config.name, event);
+            // Wherever it is called something is under way that it must not end.
+            let told = || listener.on_event(&self.config.name, event);
+            let _ = catch_unwind(AssertUnwindSafe(told));
         }
     }
 
@@ -203,6 +205,7 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn detach(self: &Arc<Self>, slot: u32) {
+        self.emit_return(Hold::Alone(slot));
         let connection = self.transition(|state, now, fx| state.detach(slot, now, fx));
         self.emit(&Event::ConnectionClosed {
             connection,
@@ -285,16 +288,17 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn keeper_lost(self: &Arc<Self>) {
         self.home.leave();
+        self.home.keeper_left();
         self.transition(|state, _, fx| state.keeper_lost(fx));
     }
 
     pub(crate) fn warm_up(
         self: &Arc<Self>,
-        asked: bool,
+        failures: &mut Option<u64>,
         waker: Waker,
     ) -> Option<Result<(), Failure<M::Error>>> {
         let mut waker = Some(waker);
-        self.transition(|state, now, fx| state.warm_up(asked, &mut waker, now, fx))
+        self.transition(|state, now, fx| state.warm_up(failures, &mut waker, now, fx))
     }
 
     pub(crate) fn doubt_idle(&self) {
@@ -305,6 +309,11 @@ impl<M: Manager> Shared<M> {
         if self.transition(|state, _, fx| state.close(fx)) {
             self.emit(&Event::PoolClosed);
         }
+    }
+
+    /// Whether anybody is served.
+    pub(crate) fn is_open(&self) -> bool {
+        self.refusal().is_none()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -366,8 +375,21 @@ impl<M: Manager> Shared<M> {
 
 impl<M: Manager> Drop for Shared<M> {
     fn drop(&mut self) {
-        let levels = self.state.get_mut().levels();
+        let state = self.state.get_mut();
+        let levels = state.levels();
+        let mut fx = Effects::none();
+        let was_open = state.close(&mut fx);
         self.metrics.moved(levels, Levels::default());
+        for retired in fx.close {
+            drop(retired.connection);
+            self.emit(&Event::ConnectionClosed {
+                connection: retired.number,
+                reason: retired.reason,
+            });
+        }
+        if was_open {
+            self.emit(&Event::PoolClosed);
+        }
         // There is nothing left for it to keep.
         self.sooner.notify_one();
     }

@@ -96,6 +96,8 @@ pub(crate) struct Slots<C> {
     /// The shared slots that take further leases.
     roomy: Vec<u32>,
     draining: usize,
+    /// How many shared slots are to be closed with their last return.
+    retiring: usize,
     /// How many slots are shared, in whatever state.
     shared: usize,
     max_leases: usize,
@@ -147,6 +149,7 @@ impl<C> Slots<C> {
             parts: Slab::new(),
             roomy: Vec::new(),
             draining: 0,
+            retiring: 0,
             shared: 0,
             max_leases,
             stale_after: Span::new(lifetimes.check_idle_after),
@@ -174,6 +177,10 @@ impl<C> Slots<C> {
 
     pub(crate) const fn in_use(&self) -> usize {
         self.taken + self.shared
+    }
+
+    pub(crate) const fn retiring(&self) -> usize {
+        self.retiring
     }
 
     pub(crate) const fn shared(&self) -> usize {
@@ -280,7 +287,20 @@ impl<C> Slots<C> {
         now: Moment,
     ) -> Option<Retired<C>> {
         self.taken -= 1;
+        self.slots[index(slot)].doubts = self.doubts;
         self.keep_or_retire(slot, connection, reason, now)
+    }
+
+    /// Takes back a connection that its holder has not used, and that has been idle `since` then.
+    pub(crate) fn take_back(
+        &mut self,
+        slot: u32,
+        connection: Arc<C>,
+        reason: Option<CloseReason>,
+        since: Moment,
+    ) -> Option<Retired<C>> {
+        self.taken -= 1;
+        self.keep_or_retire(slot, connection, reason, since)
     }
 
     /// Forgets a connection that its holder keeps for good, and says its number.
@@ -338,8 +358,13 @@ impl<C> Slots<C> {
         entry.connection = Some(connection);
         entry.state = Occupancy::Idle;
         entry.since = since;
-        entry.doubts = self.doubts;
         self.idle.push(slot);
+        self.soonest = self.soonest.min(entry.expires);
+        if self.idle.len() > self.lifetimes.min_idle {
+            let oldest = self.slots[index(self.idle[0])].since.min(since);
+            let idles_out = oldest.plus_limit(self.lifetimes.idle_timeout);
+            self.soonest = self.soonest.min(idles_out);
+        }
     }
 
     /// Whether an idle connection has to be checked before it is used.

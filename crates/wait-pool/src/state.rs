@@ -159,7 +159,8 @@ impl<C, E> State<C, E> {
         if self.closed {
             return Some(CloseReason::PoolClosed);
         }
-        (self.excess() > 0).then_some(CloseReason::Excess)
+        // Those that will be closed anyway make room for this one.
+        (self.excess() > self.slots.retiring()).then_some(CloseReason::Excess)
     }
 
     fn size(&self) -> usize {

@@ -84,6 +84,8 @@ pub(crate) enum Entered<C, E> {
     Full(Box<Status>),
     /// Its turn will come after its deadline, in so long.
     TooLate(Duration, Box<Timeout<E>>),
+    /// Its deadline has passed while it used what it had been given before.
+    Late(Box<Timeout<E>>),
     Refused(Failure<E>),
 }
 

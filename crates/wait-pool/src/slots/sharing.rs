@@ -120,6 +120,7 @@ impl<C> Slots<C> {
         // Out of the lists of those that take leases or drain.
         self.set_sharing(slot, Sharing::Full);
         self.shared -= 1;
+        self.slots[index(slot)].doubts = self.doubts;
         let connection = self.slots[index(slot)].connection.take().expect(SHARED);
         self.keep_or_retire(slot, connection, reason, now)
     }
@@ -160,6 +161,16 @@ impl<C> Slots<C> {
         let shared: Vec<u32> = self.all_shared().map(|(slot, ..)| slot).collect();
         for slot in shared {
             self.retire(slot, reason);
+        }
+    }
+
+    /// Has the shared connections that have lived for long enough closed with their last return.
+    pub(super) fn retire_expired(&mut self, now: Moment) {
+        let shared: Vec<u32> = self.all_shared().map(|(slot, ..)| slot).collect();
+        for slot in shared {
+            if let Some(reason) = self.spent(slot, now) {
+                self.retire(slot, reason);
+            }
         }
     }
 
@@ -218,12 +229,14 @@ impl<C> Slots<C> {
                 }
             }
             Sharing::Draining => self.draining -= 1,
-            Sharing::Full | Sharing::Retiring(_) => {}
+            Sharing::Retiring(_) => self.retiring -= 1,
+            Sharing::Full => {}
         }
         match new {
             Sharing::Roomy(_) => self.roomy.push(slot),
             Sharing::Draining => self.draining += 1,
-            Sharing::Full | Sharing::Retiring(_) => {}
+            Sharing::Retiring(_) => self.retiring += 1,
+            Sharing::Full => {}
         }
     }
 

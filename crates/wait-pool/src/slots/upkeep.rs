@@ -35,6 +35,7 @@ impl<C> Slots<C> {
                 None => self.idle.push(slot),
             }
         }
+        self.retire_expired(now);
         self.soonest = self.next_due(now);
         closed
     }
@@ -82,9 +83,21 @@ impl<C> Slots<C> {
         Some(self.look_at(slot))
     }
 
-    /// Takes back a connection that has been looked at: idle `since` then, or to be closed for a
+    /// Takes back a connection that has been asked whether it is good: it is, or is to be closed for a
     /// `reason`.
     pub(crate) fn end_check(
+        &mut self,
+        doubtful: Doubtful<C>,
+        reason: Option<CloseReason>,
+        now: Moment,
+    ) -> Option<Retired<C>> {
+        self.slots[index(doubtful.slot)].doubts = self.doubts;
+        self.end_look(doubtful, reason, now)
+    }
+
+    /// Takes back a connection that has been looked at, without asking it: idle `since` then, or to be
+    /// closed for a `reason`.
+    pub(crate) fn end_look(
         &mut self,
         Doubtful {
             slot, connection, ..

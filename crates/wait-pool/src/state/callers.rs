@@ -47,25 +47,28 @@ impl<C, E> State<C, E> {
         now: Moment,
         fx: &mut Effects<C, E>,
     ) -> Entered<C, E> {
-        if let Some(grant) = self.try_enter(ask.kind, ask.at, now) {
-            return Entered::Granted(grant);
-        }
-        if let Some(refusal) = self.refusal() {
-            return Entered::Refused(refusal);
-        }
         let is_new = ask.came == Moment::NEVER;
-        if is_new && self.line.total() >= self.max_waiters {
-            return Entered::Full(Box::new(self.status()));
-        }
         let ticket = match is_new {
             true => self.line.draw(now),
             false => ask.came,
         };
         let latest = ticket.plus_limit(self.wait_timeout);
         let deadline = ask.deadline.min(latest);
-        if ask.only_in_time {
+        if !is_new && deadline <= now {
+            return Entered::Late(self.figures(now).report(ticket, 0));
+        }
+        if let Some(grant) = self.try_enter(ask.kind, ask.at, now) {
+            return Entered::Granted(grant);
+        }
+        if let Some(refusal) = self.refusal() {
+            return Entered::Refused(refusal);
+        }
+        if is_new && self.line.total() >= self.max_waiters {
+            return Entered::Full(Box::new(self.status()));
+        }
+        if ask.only_in_time && self.size() >= self.max_size {
             let ahead = self.line.ahead_of_class(ask.priority);
-            if let Some(wait) = self.pace.expected_wait(ahead)
+            if let Some(wait) = self.pace.expected_wait(ahead, now)
                 && now.plus(wait) > deadline
             {
                 return Entered::TooLate(wait, self.figures(now).report(now, ahead));
@@ -73,7 +76,11 @@ impl<C, E> State<C, E> {
         }
         let waker = waker.take().expect("a caller comes with a waker");
         let id = self.line.push(ask, ticket, deadline, waker, now);
-        self.make_room(now, fx);
+        match self.slots.draining() {
+            0 => self.make_room(now, fx),
+            // A lease that goes before the caller for whom one drains has it take leases again.
+            _ => self.serve(now, fx),
+        }
         Entered::Queued(Waiting {
             id,
             since: ticket,
@@ -100,6 +107,11 @@ impl<C, E> State<C, E> {
     ) -> Option<Outcome<C, E>> {
         if let Some(outcome) = self.line.take(id) {
             return Some(outcome);
+        }
+        if let Some(refusal) = self.refusal() {
+            // It was absent when the others were turned away.
+            self.line.remove(id);
+            return Some(Outcome::Failed(refusal));
         }
         self.line.renew(id, waker, now);
         self.orphaned = false;

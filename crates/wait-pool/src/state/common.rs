@@ -57,13 +57,14 @@ impl<C, E> State<C, E> {
     /// own.
     #[inline]
     pub(crate) fn put_back(&mut self, slot: u32, connection: Arc<C>, now: Moment) -> Returned<C> {
-        if self.closed || self.excess() > 0 {
+        if self.unwanted().is_some() {
             return Returned::Uncommon(connection);
         }
         if self.line.total() > 0 {
             return self.hand_over(slot, connection, now);
         }
-        if self.slots.idle() + 1 < self.min_idle {
+        // Where one more than the minimum is idle, the oldest may be one too many.
+        if self.min_idle > 0 && self.slots.idle() <= self.min_idle {
             return Returned::Uncommon(connection);
         }
         match self.slots.put_back(slot, connection, now) {
@@ -80,7 +81,8 @@ impl<C, E> State<C, E> {
         // The keeper comes in time to see whether this one is picked up.
         let claim_by = now.plus(self.claim_timeout);
         let kept = self.keeper.is_some_and(|keeper| keeper <= claim_by);
-        let nothing_else = self.slots.shared() == 0 && self.slots.idle() >= self.min_idle;
+        let nothing_else =
+            self.slots.shared() == 0 && self.slots.idle() >= self.min_idle && !self.orphaned;
         let Some(first) = first.filter(|_| kept && nothing_else) else {
             return Returned::Uncommon(connection);
         };
@@ -92,9 +94,9 @@ impl<C, E> State<C, E> {
             connection,
             since: now,
         };
+        self.pace.handed_over(self.line.ticket(first), now);
         let waker = self.line.grant(first, grant, now);
         self.passed = 0;
-        self.pace.handed_over(now);
         if self.line.total() == 0 {
             self.pace.line_is_empty();
         }
@@ -105,8 +107,7 @@ impl<C, E> State<C, E> {
     pub(crate) fn end_lease_quietly(&mut self, part: u32, now: Moment) -> Option<Moment> {
         let quiet = self.line.total() == 0
             && self.slots.idle() >= self.min_idle
-            && self.excess() == 0
-            && !self.closed;
+            && self.unwanted().is_none();
         match quiet {
             true => self.slots.leave_quietly(part, now),
             false => None,

@@ -126,7 +126,10 @@ impl Books {
                 match entered {
                     Entered::Granted(grant) => self.held.push((grant, kind)),
                     Entered::Queued(waiting) => self.waiting.push((waiting.id, kind, false)),
-                    Entered::Full(_) | Entered::TooLate(..) | Entered::Refused(_) => {}
+                    Entered::Full(_)
+                    | Entered::TooLate(..)
+                    | Entered::Late(_)
+                    | Entered::Refused(_) => {}
                 }
             }
             Step::Try(kind) => match self.state.try_enter(kind, at, now) {

@@ -68,7 +68,7 @@ impl<C, E> State<C, E> {
         } = grant;
         let reason = self.unwanted();
         let retired = match hold.hold() {
-            Hold::Alone(slot) => self.slots.give_back(slot, connection, reason, since),
+            Hold::Alone(slot) => self.slots.take_back(slot, connection, reason, since),
             Hold::Part(part) => {
                 drop(connection);
                 self.slots.leave(part, reason, since)
@@ -132,6 +132,7 @@ impl<C, E> State<C, E> {
     /// might be lost in the same way, and so on without end.
     pub(crate) fn attempt_lost(&mut self, fx: &mut Effects<C, E>) {
         self.opening.lost();
+        fx.wake.extend(self.watching.drain(..));
         self.orphan(fx);
     }
 
@@ -147,7 +148,10 @@ impl<C, E> State<C, E> {
     ) {
         self.checking -= 1;
         let reason = reason.or_else(|| self.unwanted());
-        let retired = self.slots.end_check(doubtful, reason, since.unwrap_or(now));
+        let retired = match since {
+            Some(since) => self.slots.end_look(doubtful, reason, since),
+            None => self.slots.end_check(doubtful, reason, now),
+        };
         self.retire(retired, fx);
         self.serve(now, fx);
     }

@@ -33,8 +33,8 @@ impl<C, E> State<C, E> {
                 true => self.passed = 0,
                 false => self.passed += 1,
             }
+            self.pace.handed_over(self.line.ticket(served), now);
             fx.wake.push(self.line.grant(served, grant, now));
-            self.pace.handed_over(now);
         }
         self.pace.line_is_empty();
         self.set_aside();
@@ -60,7 +60,8 @@ impl<C, E> State<C, E> {
         }
     }
 
-    /// Tells the oldest waiters of each class that they get nothing, as long as they are `overdue`.
+    /// Tells the oldest waiters of each class that they get nothing, as long as they are `overdue`, in
+    /// the order of their turns.
     pub(super) fn settle_overdue(
         &mut self,
         now: Moment,
@@ -68,14 +69,15 @@ impl<C, E> State<C, E> {
         overdue: impl Fn(Moment, Moment) -> bool,
         fx: &mut Effects<C, E>,
     ) {
-        let mut figures = None;
+        let mut common = None;
         let mut told = 0;
         while let Some(id) = self.line.overdue(&overdue) {
-            let figures = figures.get_or_insert_with(|| self.figures(now));
-            // All at the same moment: those told just now were still ahead of it.
-            let (since, ahead) = (self.line.ticket(id), self.line.ahead_of(id) + told);
-            let report = outcome(figures.report(since, ahead));
-            fx.wake.push(self.line.settle(id, report));
+            // A crowd whose time is up at once is not counted anew for each: those told just now
+            // were still ahead of the next.
+            let (figures, ahead) =
+                common.get_or_insert_with(|| (self.figures(now), self.line.ahead_of(id)));
+            let report = figures.report(self.line.ticket(id), *ahead + told);
+            fx.wake.push(self.line.settle(id, outcome(report)));
             told += 1;
         }
     }

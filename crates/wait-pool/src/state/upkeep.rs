@@ -149,36 +149,43 @@ impl<C, E> State<C, E> {
     pub(crate) fn drained(&mut self, waker: &mut Option<Waker>) -> bool {
         let drained = self.slots.len() == 0 && self.closing == 0;
         if !drained {
-            self.watching.extend(waker.take());
+            self.watch(waker);
         }
         drained
     }
 
-    /// Has `min_idle` connections opened. Tells whether they are open, or, to who has `asked`
-    /// before, why one could not be. Else its waker is taken.
+    /// Has `min_idle` connections opened. Tells whether they are open, or why one could not be since
+    /// somebody has begun to ask, which he keeps in `failures`. Else his waker is taken.
     pub(crate) fn warm_up(
         &mut self,
-        asked: bool,
+        failures: &mut Option<u64>,
         waker: &mut Option<Waker>,
         now: Moment,
         fx: &mut Effects<C, E>,
     ) -> Option<Result<(), Failure<E>>> {
-        if self.closed {
-            return Some(Err(Failure::Closed));
-        }
-        if self.paused {
-            return Some(Err(self.paused_failure()));
+        if let Some(refusal) = self.refusal() {
+            return Some(Err(refusal));
         }
         if self.slots.len() >= self.min_idle {
             return Some(Ok(()));
         }
+        let before = *failures.get_or_insert(self.opening.failures());
         match self.opening.last_error() {
-            Some(error) if asked => return Some(Err(Failure::Connect(Arc::clone(error)))),
+            Some(error) if self.opening.failures() > before => {
+                return Some(Err(Failure::Connect(Arc::clone(error))));
+            }
             _ => {}
         }
-        self.watching.extend(waker.take());
+        self.watch(waker);
         self.make_room(now, fx);
         None
+    }
+
+    fn watch(&mut self, waker: &mut Option<Waker>) {
+        let known = |waker: &Waker| self.watching.iter().any(|known| known.will_wake(waker));
+        if !waker.as_ref().is_some_and(known) {
+            self.watching.extend(waker.take());
+        }
     }
 
     /// Something happened that may have cost idle connections their peer.

@@ -1,9 +1,14 @@
 //! sqlx: the pool of sqlx-core, over a database that has connections and nothing else.
 
+use std::future::ready;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use sqlx_core::error::Error;
 use sqlx_core::pool::{Pool, PoolConnection, PoolOptions};
 
 use super::sqlx_database::Nothing;
-use super::{A_YEAR, Connector, Contestant, GaveUp, SECONDS_30, Setup, gave_up};
+use super::{A_YEAR, Connection, Connector, Contestant, GaveUp, SECONDS_30, Setup, gave_up};
 
 #[derive(Clone)]
 pub(crate) struct Sqlx(Pool<Nothing>);
@@ -30,4 +35,14 @@ impl Contestant for Sqlx {
     async fn acquire(&self) -> Result<Self::Held<'_>, GaveUp> {
         self.0.acquire().await.map_err(gave_up)
     }
+}
+
+/// How this database connects.
+pub(super) fn connect(connector: &Connector) -> BoxFuture<'_, Result<Connection, Error>> {
+    ready(Ok(connector.open())).boxed()
+}
+
+/// And what its ping does. A box of nothing does not allocate.
+pub(super) fn ping(_: &mut Connection) -> BoxFuture<'_, Result<(), Error>> {
+    ready(Ok(())).boxed()
 }

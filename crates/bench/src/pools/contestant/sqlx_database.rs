@@ -1,6 +1,6 @@
 //! A database for sqlx-core that has connections and nothing else. Rows, values and statements are
 //! types without values, so what is asked of them can never be called. What the pool does call is
-//! to connect, to ping and to close.
+//! to connect and to ping, which the module `sqlx` beside it does, and to close.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -23,7 +23,8 @@ use sqlx_core::types::Type;
 use sqlx_core::value::{Value, ValueRef};
 use sqlx_core::{Either, Url, impl_statement_query};
 
-use crate::pools::connection::{Connection, Connector};
+use super::sqlx::{connect, ping};
+use super::{Connection, Connector};
 
 /// The database.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl SqlxConnection for Connection {
     }
 
     fn ping(&mut self) -> BoxFuture<'_, Result<(), Error>> {
-        done()
+        ping(self)
     }
 
     fn begin(&mut self) -> BoxFuture<'_, Result<Transaction<'_, Nothing>, Error>> {
@@ -98,7 +99,7 @@ impl ConnectOptions for Connector {
     }
 
     fn connect(&self) -> BoxFuture<'_, Result<Connection, Error>> {
-        ready(Ok(self.open())).boxed()
+        connect(self)
     }
 
     fn log_statements(self, _: LevelFilter) -> Self {

@@ -164,12 +164,15 @@ impl<C, E> Line<C, E> {
         self.settle(id, Outcome::Granted(grant, now))
     }
 
-    /// Of the oldest waiters of each lane that are `overdue`, by deadline and ticket, the one whose
-    /// turn would come first.
+    /// Of the oldest waiters of each lane, and those who are next, that are `overdue` by deadline and
+    /// ticket, the one who came first by turn.
     pub(crate) fn overdue(&self, overdue: impl Fn(Moment, Moment) -> bool) -> Option<WaiterId> {
         let lanes = self.lanes.occupied(0..LANES);
-        let heads = lanes.filter_map(|lane| self.lanes.front(lane));
-        let overdue = heads.filter(|id| {
+        let ends = lanes.flat_map(|lane| {
+            let next = self.lanes.back(lane).filter(|_| self.newest_first);
+            self.lanes.front(lane).into_iter().chain(next)
+        });
+        let overdue = ends.filter(|id| {
             let waiter = self.lanes.get(*id);
             overdue(waiter.deadline, waiter.ticket)
         });
@@ -297,7 +300,8 @@ impl<C, E> Line<C, E> {
 
     fn line_up(&mut self, id: WaiterId, now: Moment) {
         if self.total() == 0 {
-            self.occupied_since = now;
+            // An overload ends when nobody waits.
+            (self.occupied_since, self.newest_first) = (now, false);
         }
         let Waiter { ticket, lane, .. } = *self.lanes.get(id);
         let lane = usize::from(lane);

@@ -288,7 +288,7 @@ impl<C> Slots<C> {
     ) -> Option<Retired<C>> {
         self.taken -= 1;
         self.slots[index(slot)].doubts = self.doubts;
-        self.keep_or_retire(slot, connection, reason, now)
+        self.keep_or_retire(slot, connection, reason, now, now)
     }
 
     /// Takes back a connection that its holder has not used, and that has been idle `since` then.
@@ -298,9 +298,10 @@ impl<C> Slots<C> {
         connection: Arc<C>,
         reason: Option<CloseReason>,
         since: Moment,
+        now: Moment,
     ) -> Option<Retired<C>> {
         self.taken -= 1;
-        self.keep_or_retire(slot, connection, reason, since)
+        self.keep_or_retire(slot, connection, reason, since, now)
     }
 
     /// Forgets a connection that its holder keeps for good, and says its number.
@@ -339,10 +340,11 @@ impl<C> Slots<C> {
         slot: u32,
         connection: Arc<C>,
         reason: Option<CloseReason>,
+        since: Moment,
         now: Moment,
     ) -> Option<Retired<C>> {
         let Some(reason) = reason.or_else(|| self.spent(slot, now)) else {
-            self.make_idle(slot, connection, now);
+            self.make_idle(slot, connection, since);
             return None;
         };
         let number = self.slots.remove(index(slot)).number;
@@ -358,10 +360,13 @@ impl<C> Slots<C> {
         entry.connection = Some(connection);
         entry.state = Occupancy::Idle;
         entry.since = since;
-        self.idle.push(slot);
         self.soonest = self.soonest.min(entry.expires);
+        // Last, but for one that comes back unused and has been idle for longer than others.
+        let earlier = |&other: &u32| self.slots[index(other)].since <= since;
+        let at = self.idle.iter().rposition(earlier).map_or(0, |at| at + 1);
+        self.idle.insert(at, slot);
         if self.idle.len() > self.lifetimes.min_idle {
-            let oldest = self.slots[index(self.idle[0])].since.min(since);
+            let oldest = self.slots[index(self.idle[0])].since;
             let idles_out = oldest.plus_limit(self.lifetimes.idle_timeout);
             self.soonest = self.soonest.min(idles_out);
         }

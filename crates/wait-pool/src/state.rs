@@ -23,7 +23,7 @@
 //! becoming idle. Therefore, while an exclusive caller is first, a shared connection is set aside:
 //! it stops taking leases, becomes idle with its last return, and then goes to the older ticket.
 //! Leases go on around it on the others, but only as many as share a connection: for each such
-//! number that went by the same exclusive caller one more connection is set aside. Where another
+//! number that went by while exclusive callers were first one more connection is set aside. Where another
 //! connection may still be opened for it, the first is set aside only after that number. Nothing is
 //! set aside while a lease is first.
 //!

@@ -87,17 +87,19 @@ impl<C> Slots<C> {
         if matches!(state, Sharing::Retiring(_)) || self.spent(slot, now).is_some() {
             return None;
         }
-        let closed = self.leave(part, None, now);
+        let closed = self.leave(part, None, now, now);
         debug_assert!(closed.is_none(), "there was no reason");
         Some(since)
     }
 
     /// Ends one holder's part in a shared connection. The last one makes it idle, unless any holder
-    /// had a `reason` to have it closed. The holder's own reference must be gone already.
+    /// had a `reason` to have it closed; it has been idle `since` then. The holder's own reference must be
+    /// gone already.
     pub(crate) fn leave(
         &mut self,
         part: u32,
         reason: Option<CloseReason>,
+        since: Moment,
         now: Moment,
     ) -> Option<Retired<C>> {
         let slot = self.parts.remove(index(part)).slot;
@@ -122,7 +124,7 @@ impl<C> Slots<C> {
         self.shared -= 1;
         self.slots[index(slot)].doubts = self.doubts;
         let connection = self.slots[index(slot)].connection.take().expect(SHARED);
-        self.keep_or_retire(slot, connection, reason, now)
+        self.keep_or_retire(slot, connection, reason, since, now)
     }
 
     /// Stops giving leases on the shared connection with the fewest holders, so that it becomes

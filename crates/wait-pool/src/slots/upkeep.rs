@@ -92,7 +92,7 @@ impl<C> Slots<C> {
         now: Moment,
     ) -> Option<Retired<C>> {
         self.slots[index(doubtful.slot)].doubts = self.doubts;
-        self.end_look(doubtful, reason, now)
+        self.end_look(doubtful, reason, now, now)
     }
 
     /// Takes back a connection that has been looked at, without asking it: idle `since` then, or to be
@@ -104,8 +104,9 @@ impl<C> Slots<C> {
         }: Doubtful<C>,
         reason: Option<CloseReason>,
         since: Moment,
+        now: Moment,
     ) -> Option<Retired<C>> {
-        self.keep_or_retire(slot, connection, reason, since)
+        self.keep_or_retire(slot, connection, reason, since, now)
     }
 
     /// Holds that have lasted for `longest` and that nobody has been warned of. Each is told once.

@@ -76,11 +76,11 @@ impl<C, E> State<C, E> {
         }
         let waker = waker.take().expect("a caller comes with a waker");
         let id = self.line.push(ask, ticket, deadline, waker, now);
-        match self.slots.draining() {
-            0 => self.make_room(now, fx),
-            // A lease that goes before the caller for whom one drains has it take leases again.
-            _ => self.serve(now, fx),
+        if self.slots.draining() > 0 {
+            // A lease that is first now may have what was set aside for the one that was.
+            self.hand_out(now, fx);
         }
+        self.make_room(now, fx);
         Entered::Queued(Waiting {
             id,
             since: ticket,
@@ -130,7 +130,7 @@ impl<C, E> State<C, E> {
     ) -> Option<Outcome<C, E>> {
         let left = match self.line.remove(id) {
             Outcome::Granted(grant, _) => {
-                self.take_back(grant, fx);
+                self.take_back(grant, now, fx);
                 None
             }
             outcome => Some(outcome),

@@ -36,15 +36,15 @@ impl<C, E> State<C, E> {
         if !(full && plain && nothing_shared && welcome) {
             return None;
         }
-        let ticket = self.line.draw(now);
-        let latest = ticket.plus_limit(self.wait_timeout);
-        let deadline = ask.deadline.min(latest);
         // Somebody else may leave something lying for too long now that there is who wants it.
         let claimed = self.line.total() > 0 || self.line.oldest_unclaimed().is_none();
-        if !claimed || self.keeper.unwrap_or(Moment::NEVER) > latest {
+        let kept = self.keeper.unwrap_or(Moment::NEVER) <= now.plus_limit(self.wait_timeout);
+        if !claimed || !kept {
             return None;
         }
         let waker = waker.take()?;
+        let ticket = self.line.draw(now);
+        let deadline = ask.deadline.min(ticket.plus_limit(self.wait_timeout));
         let id = self.line.push(ask, ticket, deadline, waker, now);
         Some(Waiting {
             id,

@@ -40,7 +40,7 @@ impl<C, E> State<C, E> {
     ) -> Moment {
         let since = self.slots.held_since(HoldId::new(Hold::Part(part)));
         let reason = reason.or_else(|| self.unwanted());
-        let retired = self.slots.leave(part, reason, now);
+        let retired = self.slots.leave(part, reason, now, now);
         self.retire(retired, fx);
         self.serve(now, fx);
         since
@@ -60,7 +60,7 @@ impl<C, E> State<C, E> {
     }
 
     /// A grant comes back that nobody has used: it has been idle since it was, not since now.
-    pub(super) fn take_back(&mut self, grant: Grant<C>, fx: &mut Effects<C, E>) {
+    pub(super) fn take_back(&mut self, grant: Grant<C>, now: Moment, fx: &mut Effects<C, E>) {
         let Grant {
             hold,
             connection,
@@ -68,10 +68,10 @@ impl<C, E> State<C, E> {
         } = grant;
         let reason = self.unwanted();
         let retired = match hold.hold() {
-            Hold::Alone(slot) => self.slots.take_back(slot, connection, reason, since),
+            Hold::Alone(slot) => self.slots.take_back(slot, connection, reason, since, now),
             Hold::Part(part) => {
                 drop(connection);
-                self.slots.leave(part, reason, since)
+                self.slots.leave(part, reason, since, now)
             }
         };
         self.retire(retired, fx);
@@ -149,7 +149,7 @@ impl<C, E> State<C, E> {
         self.checking -= 1;
         let reason = reason.or_else(|| self.unwanted());
         let retired = match since {
-            Some(since) => self.slots.end_look(doubtful, reason, since),
+            Some(since) => self.slots.end_look(doubtful, reason, since, now),
             None => self.slots.end_check(doubtful, reason, now),
         };
         self.retire(retired, fx);

@@ -23,8 +23,13 @@ impl<C, E> State<C, E> {
         self.make_room(now, fx);
     }
 
-    fn hand_out(&mut self, now: Moment, fx: &mut Effects<C, E>) {
-        while let Some(first) = self.line.first() {
+    pub(super) fn hand_out(&mut self, now: Moment, fx: &mut Effects<C, E>) {
+        loop {
+            // Whoever comes after one that had time may be late.
+            self.pass_over_the_late(now, fx);
+            let Some(first) = self.line.first() else {
+                break;
+            };
             self.set_aside_for(first);
             let Some((served, grant)) = self.next_grant(first, now) else {
                 return;

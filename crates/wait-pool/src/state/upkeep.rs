@@ -78,7 +78,7 @@ impl<C, E> State<C, E> {
         self.settle_overdue(now, Outcome::Late, |deadline, _| deadline <= now, fx);
         if self.reclaim_due() <= now {
             for grant in self.line.reclaim(now.minus(self.claim_timeout)) {
-                self.take_back(grant, fx);
+                self.take_back(grant, now, fx);
             }
         }
         self.serve(now, fx);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use xshell::cmd;
 
 use crate::steps::Steps;
-use crate::{cargo, gen_commands, interrupt, public_api, report, test, tidy};
+use crate::{cargo, gen_commands, interrupt, loom, public_api, report, test, tidy};
 
 /// What `ci` takes.
 #[derive(Debug, clap::Args)]
@@ -32,6 +32,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     });
     steps.run("gen-commands", || gen_commands::run(true));
     steps.run("test", || test::run(&test::Args::default()));
+    steps.run("loom", || loom::run(&loom::Args::default()));
     steps.run("doc", || {
         let all = ["--workspace", "--no-deps", "--all-features", "--locked"];
         let doc = cmd!(sh, "{cargo} doc {all...}").env("RUSTDOCFLAGS", "-D warnings");

@@ -6,11 +6,13 @@ mod cluster;
 mod demo;
 mod gen_commands;
 mod interrupt;
+mod loom;
 mod public_api;
 mod report;
 mod steps;
 mod test;
 mod tidy;
+mod workspace;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,8 @@ enum Verb {
     Bench(bench::Args),
     /// Run every test, those on real servers included
     Test(test::Args),
+    /// Run the models of what threads do to each other, in every order
+    Loom(loom::Args),
     /// Run everything a change has to pass
     Ci(ci::Args),
     /// Start or stop a cluster to play with
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Test(args) => test::run(&args),
+        Verb::Loom(args) => loom::run(&args),
         Verb::Ci(args) => ci::run(&args),
         Verb::Cluster(args) => cluster::run(&args),
         Verb::GenCommands { check } => gen_commands::run(check),

@@ -2,16 +2,14 @@
 
 mod rustdoc;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use serde::Deserialize;
 use similar::TextDiff;
-use xshell::{Shell, cmd};
 
-use crate::{cargo, interrupt};
+use crate::interrupt;
+use crate::workspace::{Package, Workspace};
 
 /// The file beside a crate's manifest.
 const FILE: &str = "public-api.txt";
@@ -22,22 +20,6 @@ pub(crate) struct Args {
     /// Write the files anew instead of comparing
     #[arg(long)]
     bless: bool,
-}
-
-/// The part of `cargo metadata` that matters here.
-#[derive(Debug, Deserialize)]
-struct Workspace {
-    packages: Vec<Package>,
-    target_directory: PathBuf,
-}
-
-#[derive(Debug, Deserialize)]
-struct Package {
-    name: String,
-    manifest_path: PathBuf,
-    /// The registries it may go to; all of them if there is no list.
-    publish: Option<Vec<String>>,
-    features: BTreeMap<String, Vec<String>>,
 }
 
 /// Compares, or with `bless` writes, the files of all published crates.
@@ -112,42 +94,13 @@ fn difference(name: &str, before: &str, now: &str) -> Option<String> {
     })
 }
 
-impl Workspace {
-    fn read(sh: &Shell) -> anyhow::Result<Self> {
-        let cargo = cargo();
-        let metadata = cmd!(sh, "{cargo} metadata --no-deps --locked --format-version 1");
-        Ok(serde_json::from_str(&metadata.quiet().read()?)?)
-    }
-}
-
-impl Package {
-    fn is_published(&self) -> bool {
-        self.publish
-            .as_ref()
-            .is_none_or(|registries| !registries.is_empty())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn package(rest: &str) -> Package {
-        let json = format!(r#"{{"name": "a", "manifest_path": "a/Cargo.toml", {rest}}}"#);
-        serde_json::from_str(&json).unwrap()
-    }
-
-    #[test]
-    fn published_unless_forbidden() {
-        let of = |publish| package(&format!(r#""features": {{}}, "publish": {publish}"#));
-        assert!(of("null").is_published());
-        assert!(of(r#"["a registry"]"#).is_published());
-        assert!(!of("[]").is_published());
-    }
-
     #[test]
     fn features_come_before_items() {
-        let package = package(r#""features": {"default": ["x"], "x": []}"#);
+        let package = Package::of_json(r#""features": {"default": ["x"], "x": []}"#);
         let text = text(&package, "pub mod a\n", "1.95.0");
         let lines: Vec<&str> = text.lines().collect();
         let expected = ["feature default = [\"x\"]", "feature x = []", "pub mod a"];

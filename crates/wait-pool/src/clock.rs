@@ -73,7 +73,7 @@ fn tokio_now() -> Instant {
 }
 
 /// In nanoseconds.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(wait_pool_loom)))]
 mod coarse {
     use rustix::time::{ClockId, clock_gettime};
 
@@ -95,7 +95,8 @@ mod coarse {
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+/// There is none here; and models have to go the same way each time, whatever the tick.
+#[cfg(any(not(any(target_os = "linux", target_os = "android")), wait_pool_loom))]
 mod coarse {
     pub(super) const fn beginning() -> u64 {
         0

@@ -71,6 +71,7 @@ mod lanes;
 mod line;
 mod manager;
 mod metrics;
+mod models;
 mod moment;
 mod opening;
 mod pace;

@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ use crate::moment::Moment;
 use crate::slots::{Doubtful, Grant, Hold, HoldId};
 use crate::state::{Returned, State};
 use crate::status::{Holding, Status};
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, Mutex};
 use crate::transition::{Effects, Entered, Opens, Peeked};
 
 type Core<M> = State<<M as Manager>::Connection, <M as Manager>::Error>;

@@ -1,12 +1,13 @@
-//! The lock, which a model checker may take the place of.
+//! What threads meet in: the lock and the hint beside it. In the `models` they are those of a
+//! model checker.
 
-#[cfg(not(wait_pool_loom))]
-pub(crate) use parking_lot::Mutex;
+#[cfg(not(all(test, wait_pool_loom)))]
+pub(crate) use {parking_lot::Mutex, std::sync::atomic::AtomicBool};
 
-#[cfg(wait_pool_loom)]
-pub(crate) use modelled::Mutex;
+#[cfg(all(test, wait_pool_loom))]
+pub(crate) use {loom::sync::atomic::AtomicBool, modelled::Mutex};
 
-#[cfg(wait_pool_loom)]
+#[cfg(all(test, wait_pool_loom))]
 mod modelled {
     use std::fmt;
 

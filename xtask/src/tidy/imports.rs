@@ -38,7 +38,9 @@ const CRATES: &[(&str, &[Layer])] = &[
             },
             Layer {
                 name: "face",
-                modules: &["acquire", "builder", "compat", "guard", "pool", "request"],
+                modules: &[
+                    "acquire", "builder", "compat", "guard", "models", "pool", "request",
+                ],
             },
         ],
     ),

@@ -85,7 +85,10 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
         let Some(runtime) = self.pool.home.enter() else {
             return Poll::Ready(Err(match self.pool.refusal() {
                 Some(refusal) => self.refused(refusal, Duration::ZERO),
-                None => AcquireError::NoRuntime,
+                None => {
+                    self.failed(CheckOutFailedReason::ConnectionError, Duration::ZERO);
+                    AcquireError::NoRuntime
+                }
             }));
         };
         Poll::Ready(match self.pool.enter(&self.ask, cx.waker().clone()) {

@@ -33,13 +33,13 @@ impl<M: Manager> Shared<M> {
             retired: Some(retired),
         });
         let closing: Vec<_> = closing.collect();
-        wake_all(fx.wake);
-        drop(closing);
-        drop(fx.forget);
         if fx.keep == Some(Keep::Sooner) {
             self.sooner.notify_one();
             self.home.share();
         }
+        wake_all(fx.wake);
+        drop(closing);
+        drop(fx.forget);
         for attempt in attempts {
             self.home.run(attempt);
         }

@@ -20,7 +20,13 @@ pub(crate) struct Pace {
 impl Pace {
     /// A caller that came then has been handed a connection.
     pub(crate) fn handed_over(&mut self, came: Moment, now: Moment) {
-        let begun = self.last.replace(now).unwrap_or(came);
+        let begun = match (self.last.replace(now), self.mean) {
+            (Some(last), _) => last,
+            // Nobody waited before him. His wait is less than the pace, which corrects one that is
+            // no longer true, and is no ground for a first one.
+            (None, Some(_)) => came,
+            (None, None) => return,
+        };
         self.taken += now.since(begun);
         self.handed_over += 1;
         if self.handed_over == WINDOW {
@@ -60,7 +66,7 @@ mod tests {
     fn a_steady_line_is_foretold() {
         let mut pace = Pace::default();
         let mut now = Moment::BEGINNING;
-        for _ in 0..WINDOW {
+        for _ in 0..=WINDOW {
             assert_eq!(pace.expected_wait(9, now), None);
             let came = now;
             now = now.plus(ms(10));
@@ -75,7 +81,7 @@ mod tests {
         let mut pace = Pace::default();
         let mut now = Moment::BEGINNING;
         for _ in 0..3 {
-            for _ in 0..WINDOW {
+            for _ in 0..=WINDOW {
                 let came = now;
                 now = now.plus(ms(4));
                 pace.handed_over(came, now);
@@ -87,10 +93,29 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_alone_corrects_a_pace_that_is_no_longer_true() {
+        let mut pace = Pace::default();
+        let mut now = Moment::BEGINNING;
+        for _ in 0..=WINDOW {
+            let came = now;
+            now = now.plus(ms(1_000));
+            pace.handed_over(came, now);
+        }
+        for _ in 0..WINDOW {
+            pace.line_is_empty();
+            assert_eq!(pace.expected_wait(1, now), Some(ms(2_000)));
+            let came = now;
+            now = now.plus(ms(1));
+            pace.handed_over(came, now);
+        }
+        assert_eq!(pace.expected_wait(1, now), Some(ms(2)));
+    }
+
+    #[test]
     fn what_was_measured_long_ago_counts_no_more() {
         let mut pace = Pace::default();
         let mut now = Moment::BEGINNING;
-        for _ in 0..WINDOW {
+        for _ in 0..=WINDOW {
             let came = now;
             now = now.plus(ms(10));
             pace.handed_over(came, now);

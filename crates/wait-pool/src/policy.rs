@@ -50,8 +50,8 @@ pub enum QueuePolicy {
         /// The pool is overloaded when somebody has been waiting without a break for as long. It no
         /// longer is as soon as nobody waits.
         interval: Duration,
-        /// How long a caller may wait in an overload. When the next connection comes free, those
-        /// above it are refused with [`AcquireError::Overloaded`](crate::AcquireError).
+        /// How long a caller may wait in an overload. The next time that anything happens in the pool,
+        /// those above it are refused with [`AcquireError::Overloaded`](crate::AcquireError).
         patience: Duration,
     },
 }

@@ -11,7 +11,7 @@ use crate::builder::Builder;
 use crate::check;
 use crate::config::{Config, check_size};
 use crate::error::{AcquireError, BuildError, TryAcquireError};
-use crate::event::Event;
+use crate::event::{CheckOutFailedReason, Event};
 use crate::guard::{Held, Lease, Pooled};
 use crate::hook::Observers;
 use crate::line::{Failure, Kind};
@@ -112,7 +112,8 @@ impl<M: Manager> Pool<M> {
     }
 
     /// Takes an idle connection, if there is one and nobody waits for it. Opens nothing, never
-    /// waits. Where all have been idle for long, it has one of them checked, for the next call.
+    /// waits. Where all have been idle for long, it has one of them checked, for the next call. A hook
+    /// [before use](Builder::before_use) is not called.
     ///
     /// # Errors
     ///
@@ -269,22 +270,23 @@ impl<M: Manager> Pool<M> {
         kind: Kind,
         at: &'static Location<'static>,
     ) -> Result<Grant<M::Connection>, TryAcquireError> {
+        let waited = Duration::ZERO;
+        self.shared.emit(&Event::CheckOutStarted);
         if let Some(grant) = self.shared.try_enter(kind, at) {
-            self.shared
-                .emit_of(grant.hold, |connection| Event::CheckedOut {
-                    connection,
-                    waited: Duration::ZERO,
-                });
+            let event = |connection| Event::CheckedOut { connection, waited };
+            self.shared.emit_of(grant.hold, event);
             return Ok(grant);
         }
-        match self.shared.refusal() {
-            Some(Failure::Closed) => Err(TryAcquireError::Closed),
-            Some(Failure::Paused(_) | Failure::Connect(_)) => Err(TryAcquireError::Paused),
+        let (error, reason) = match self.shared.refusal() {
+            Some(Failure::Closed) => (TryAcquireError::Closed, CheckOutFailedReason::PoolClosed),
+            Some(_) => (TryAcquireError::Paused, CheckOutFailedReason::PoolPaused),
             None => {
                 self.shared.look_at_idle();
-                Err(TryAcquireError::Empty)
+                (TryAcquireError::Empty, CheckOutFailedReason::Timeout)
             }
-        }
+        };
+        self.shared.emit(&Event::CheckOutFailed { reason, waited });
+        Err(error)
     }
 }
 

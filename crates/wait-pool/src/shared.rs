@@ -205,7 +205,6 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn detach(self: &Arc<Self>, slot: u32) {
-        self.emit_return(Hold::Alone(slot));
         let connection = self.transition(|state, now, fx| state.detach(slot, now, fx));
         self.emit(&Event::ConnectionClosed {
             connection,
@@ -256,18 +255,22 @@ impl<M: Manager> Shared<M> {
     }
 
     pub(crate) fn clear(self: &Arc<Self>) {
-        self.emit(&Event::PoolCleared);
+        if !self.is_closed() {
+            self.emit(&Event::PoolCleared);
+        }
         self.transition(Core::<M>::clear);
     }
 
     pub(crate) fn pause(self: &Arc<Self>) {
-        self.emit(&Event::PoolPaused);
-        self.transition(|state, _, fx| state.pause(fx));
+        if self.transition(|state, _, fx| state.pause(fx)) {
+            self.emit(&Event::PoolPaused);
+        }
     }
 
     pub(crate) fn ready(self: &Arc<Self>) {
-        self.emit(&Event::PoolReady);
-        self.transition(Core::<M>::ready);
+        if self.transition(Core::<M>::ready) {
+            self.emit(&Event::PoolReady);
+        }
     }
 
     pub(crate) fn resize(self: &Arc<Self>, max_size: usize) {

@@ -19,6 +19,8 @@ impl<C, E> State<C, E> {
             self.pass_over_the_late(now, fx);
             self.shed(now, fx);
             self.hand_out(now, fx);
+        } else {
+            self.pace.line_is_empty();
         }
         self.make_room(now, fx);
     }

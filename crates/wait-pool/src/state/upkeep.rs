@@ -47,17 +47,20 @@ impl<C, E> State<C, E> {
         self.serve(now, fx);
     }
 
-    /// Refuses callers, those in line included, until [`ready`](Self::ready).
-    pub(crate) fn pause(&mut self, fx: &mut Effects<C, E>) {
-        self.paused = true;
+    /// Refuses callers, those in line included, until [`ready`](Self::ready). Says whether they were
+    /// served.
+    pub(crate) fn pause(&mut self, fx: &mut Effects<C, E>) -> bool {
+        let was_ready = !std::mem::replace(&mut self.paused, true);
         let failure = self.paused_failure();
         self.turn_all_away(&failure, fx);
+        was_ready && !self.closed
     }
 
-    /// Serves callers again.
-    pub(crate) fn ready(&mut self, now: Moment, fx: &mut Effects<C, E>) {
-        self.paused = false;
+    /// Serves callers again. Says whether they were refused.
+    pub(crate) fn ready(&mut self, now: Moment, fx: &mut Effects<C, E>) -> bool {
+        let was_paused = std::mem::replace(&mut self.paused, false);
         self.serve(now, fx);
+        was_paused && !self.closed
     }
 
     pub(super) fn paused_failure(&self) -> Failure<E> {

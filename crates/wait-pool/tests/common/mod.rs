@@ -105,7 +105,12 @@ impl Backend {
         self.checks.load(SeqCst)
     }
 
-    async fn pass(&self, gate: Gate) -> Result<(), Refused> {
+    /// Does what a gate says.
+    ///
+    /// # Errors
+    ///
+    /// Those that the gate asks for.
+    pub async fn pass(&self, gate: Gate) -> Result<(), Refused> {
         match gate {
             Gate::Ok => Ok(()),
             Gate::Error => Err(Refused("gate")),
@@ -217,4 +222,16 @@ pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
         assert!(std::time::Instant::now() < deadline, "never came: {what}");
         tokio::task::yield_now().await;
     }
+}
+
+/// Lets tasks that are due run, with the clock stopped.
+pub async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A pool's last connect error, or another cause, as text.
+pub fn cause(error: &dyn std::error::Error) -> Option<String> {
+    error.source().map(ToString::to_string)
 }

@@ -1,6 +1,7 @@
 //! Workers that are busy and runtimes that end: others keep their deadlines and are served.
 
-use std::pin::pin;
+use std::future::{Future, pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -23,42 +24,61 @@ fn two_workers() -> tokio::runtime::Runtime {
     runtime.unwrap()
 }
 
-/// Waits in a task of its own, and says so when that has ended.
-fn waits(pool: &Pool<Connector>) -> mpsc::Receiver<()> {
-    let (ended, has_ended) = mpsc::channel();
+/// Waits in a task of its own, which keeps what it gets.
+struct Waits {
+    in_line: oneshot::Receiver<()>,
+    ended: mpsc::Receiver<()>,
+}
+
+fn waits(pool: &Pool<Connector>) -> Waits {
+    let ((lined_up, in_line), (end, ended)) = (oneshot::channel(), mpsc::channel());
     let pool = pool.clone();
     tokio::spawn(async move {
-        drop(pool.get().await);
+        let mut get = pin!(pool.get());
+        let polled = once(get.as_mut()).await;
+        let _ = lined_up.send(());
+        let _kept = match polled {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending => get.await,
+        };
         // Nobody listens if that came too late.
-        let _ = ended.send(());
+        let _ = end.send(());
+        pending::<()>().await;
     });
-    has_ended
+    Waits { in_line, ended }
+}
+
+async fn once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 /// tokio keeps a task to the worker that has woken it last: where that one goes on with something long,
 /// whoever was to tell the others that their time is up would have to wait for it.
 #[test]
 fn who_lines_up_and_computes_holds_up_nobodys_deadline() {
-    for closes_idle_ones in [false, true] {
+    // Without a lifetime nothing is due before somebody waits.
+    for lifetime in [None, Some(secs(60 * 60))] {
         two_workers().block_on(async {
             let backend = Backend::new(Gate::Ok);
             let pool = backend.pool().max_size(1).wait_timeout(ms(50));
-            // Without a lifetime nothing is due before somebody waits.
-            let pool = pool.max_lifetime(closes_idle_ones.then_some(secs(60 * 60)));
-            let pool = pool.idle_timeout(None).build().unwrap();
-            let _held = pool.get().await.unwrap();
-            let (go_on, done) = mpsc::channel();
+            let pool = pool.max_lifetime(lifetime).idle_timeout(None);
+            let pool = pool.min_idle(1).build().unwrap();
+            pool.warm_up().await.unwrap();
+            let _held = pool.try_get().unwrap();
+            let (lined_up, in_line) = oneshot::channel();
+            let (go_on, done) = mpsc::channel::<mpsc::Receiver<()>>();
             let computes = tokio::spawn({
                 let pool = pool.clone();
                 async move {
                     let mut get = pin!(pool.get());
-                    let polled = std::future::poll_fn(|cx| Poll::Ready(get.as_mut().poll(cx)));
-                    assert_pending!(polled.await);
-                    let other: mpsc::Receiver<()> = done.recv_timeout(NEVER_COMES).unwrap();
+                    drop(once(get.as_mut()).await);
+                    lined_up.send(()).unwrap();
+                    let other = done.recv_timeout(NEVER_COMES).unwrap();
                     other.recv_timeout(NEVER_COMES).is_ok()
                 }
             });
-            go_on.send(waits(&pool)).unwrap();
+            in_line.await.unwrap();
+            go_on.send(waits(&pool).ended).unwrap();
             assert!(computes.await.unwrap(), "the other still waits");
         });
     }
@@ -70,32 +90,24 @@ fn who_gives_back_and_computes_holds_up_nobodys_deadline() {
         let backend = Backend::new(Gate::Ok);
         let pool = backend.pool().max_size(1).wait_timeout(ms(200));
         let pool = pool.claim_timeout(ms(20)).build().unwrap();
-        let ((taken, is_taken), (go_on, done)) = (oneshot::channel(), oneshot::channel());
+        let (taken, is_taken) = oneshot::channel();
+        let (go_on, done) = oneshot::channel::<mpsc::Receiver<()>>();
         let computes = tokio::spawn({
             let pool = pool.clone();
             async move {
                 let held = pool.get().await.unwrap();
                 taken.send(()).unwrap();
-                let other: mpsc::Receiver<()> = done.await.unwrap();
+                let other = done.await.unwrap();
                 drop(held);
                 other.recv_timeout(NEVER_COMES).is_ok()
             }
         });
         is_taken.await.unwrap();
-        // Gets it, and keeps it.
-        let next = tokio::spawn({
-            let pool = pool.clone();
-            async move {
-                let _held = pool.get().await;
-                std::future::pending::<()>().await;
-            }
-        });
-        until("in line", || pool.status().waiting == 1).await;
+        waits(&pool).in_line.await.unwrap();
         let other = waits(&pool);
-        until("in line", || pool.status().waiting == 2).await;
-        go_on.send(other).unwrap();
+        other.in_line.await.unwrap();
+        go_on.send(other.ended).unwrap();
         assert!(computes.await.unwrap(), "the other still waits");
-        next.abort();
     });
 }
 

@@ -53,8 +53,6 @@ mod returns;
 mod serve;
 mod upkeep;
 
-pub(crate) use common::Returned;
-
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -69,6 +67,8 @@ use crate::pace::Pace;
 use crate::policy::QueuePolicy;
 use crate::slots::{HoldId, Retired, Slots};
 use crate::transition::Effects;
+
+pub(crate) use common::Returned;
 
 #[derive(Debug)]
 pub(crate) struct State<C, E> {

@@ -236,8 +236,19 @@ impl<C, E> Line<C, E> {
     }
 
     #[cfg(test)]
-    pub(crate) fn has_had_its_turn(&self, id: WaiterId) -> bool {
-        !matches!(self.lanes.get(id).outcome, Outcome::Waiting(_))
+    pub(crate) const fn serves_newest_first(&self) -> bool {
+        self.newest_first
+    }
+
+    #[cfg(test)]
+    pub(crate) fn outcome(&self, id: WaiterId) -> &Outcome<C, E> {
+        &self.lanes.get(id).outcome
+    }
+
+    /// In the order in which grants are taken back.
+    #[cfg(test)]
+    pub(crate) fn ids(&self) -> impl Iterator<Item = WaiterId> {
+        self.lanes.all().map(|(id, _)| id)
     }
 
     /// Leaves a new waker with one that waits; `waker` then is the one from before, if there was one.

@@ -118,7 +118,7 @@ struct Slot<C> {
     /// There unless somebody has it alone.
     connection: Option<Arc<C>>,
     state: Occupancy,
-    /// Since when it is idle, or taken.
+    /// Since when it is idle, or taken; if it is shared, when it was used last.
     since: Moment,
     /// Where it was taken.
     at: &'static Location<'static>,
@@ -361,8 +361,12 @@ impl<C> Slots<C> {
         entry.state = Occupancy::Idle;
         entry.since = since;
         self.soonest = self.soonest.min(entry.expires);
-        // Last, but for one that comes back unused and has been idle for longer than others.
-        let earlier = |&other: &u32| self.slots[index(other)].since <= since;
+        // Last, but for one that comes back unused; and one to be checked hides none as old that is not.
+        let fresh = entry.doubts == self.doubts;
+        let earlier = |&other: &u32| {
+            let other = &self.slots[index(other)];
+            other.since < since || other.since == since && (fresh || other.doubts != self.doubts)
+        };
         let at = self.idle.iter().rposition(earlier).map_or(0, |at| at + 1);
         self.idle.insert(at, slot);
         if self.idle.len() > self.lifetimes.min_idle {

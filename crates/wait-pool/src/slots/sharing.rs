@@ -42,7 +42,7 @@ impl<C> Slots<C> {
         }
         let mut grant = self.take(at, now)?;
         if let Hold::Alone(slot) = grant.hold.hold() {
-            self.share(slot, Arc::clone(&grant.connection));
+            self.share(slot, Arc::clone(&grant.connection), grant.since);
             grant.hold = self.part(slot, at, now);
         }
         Some(grant)
@@ -64,12 +64,12 @@ impl<C> Slots<C> {
         })
     }
 
-    /// Lets others share what one holder has taken.
-    fn share(&mut self, slot: u32, connection: Arc<C>) {
+    /// Lets others share what one holder has taken, and nobody has used `since` then.
+    fn share(&mut self, slot: u32, connection: Arc<C>, since: Moment) {
         self.taken -= 1;
         self.shared += 1;
         let entry = &mut self.slots[index(slot)];
-        entry.connection = Some(connection);
+        (entry.connection, entry.since) = (Some(connection), since);
         entry.state = Occupancy::Shared {
             holders: 1,
             state: Sharing::Full,
@@ -87,19 +87,32 @@ impl<C> Slots<C> {
         if matches!(state, Sharing::Retiring(_)) || self.spent(slot, now).is_some() {
             return None;
         }
-        let closed = self.leave(part, None, now, now);
+        let closed = self.leave(part, None, now);
         debug_assert!(closed.is_none(), "there was no reason");
         Some(since)
     }
 
-    /// Ends one holder's part in a shared connection. The last one makes it idle, unless any holder
-    /// had a `reason` to have it closed; it has been idle `since` then. The holder's own reference must be
+    /// Ends one holder's part in a shared connection that is good as of now. The last one makes it
+    /// idle, unless any holder had a `reason` to have it closed. The holder's own reference must be
     /// gone already.
     pub(crate) fn leave(
         &mut self,
         part: u32,
         reason: Option<CloseReason>,
-        since: Moment,
+        now: Moment,
+    ) -> Option<Retired<C>> {
+        let slot = self.parts[index(part)].slot;
+        let entry = &mut self.slots[index(slot)];
+        (entry.doubts, entry.since) = (self.doubts, now);
+        self.leave_unused(part, reason, now)
+    }
+
+    /// As [`leave`](Self::leave), for a holder that has not come to use it: who knows whether it is
+    /// good. If it becomes idle, it has been so since another has used it.
+    pub(crate) fn leave_unused(
+        &mut self,
+        part: u32,
+        reason: Option<CloseReason>,
         now: Moment,
     ) -> Option<Retired<C>> {
         let slot = self.parts.remove(index(part)).slot;
@@ -122,8 +135,8 @@ impl<C> Slots<C> {
         // Out of the lists of those that take leases or drain.
         self.set_sharing(slot, Sharing::Full);
         self.shared -= 1;
-        self.slots[index(slot)].doubts = self.doubts;
-        let connection = self.slots[index(slot)].connection.take().expect(SHARED);
+        let entry = &mut self.slots[index(slot)];
+        let (connection, since) = (entry.connection.take().expect(SHARED), entry.since);
         self.keep_or_retire(slot, connection, reason, since, now)
     }
 
@@ -201,6 +214,17 @@ impl<C> Slots<C> {
             Occupancy::Shared { holders, state } => Some((slot as u32, holders, state)),
             _ => None,
         })
+    }
+
+    /// The number of each connection, when it is to be replaced, and whether it is set aside.
+    #[cfg(test)]
+    pub(crate) fn seen(&self) -> impl Iterator<Item = (u64, Moment, bool)> {
+        let draining = |slot| {
+            let mut shared = self.all_shared();
+            shared.any(|(other, _, state)| slot == other && state == Sharing::Draining)
+        };
+        let slots = self.slots.iter();
+        slots.map(move |(slot, one)| (one.number, one.expires, draining(slot as u32)))
     }
 
     fn sharing(&self, slot: u32) -> (u32, Sharing) {

@@ -63,8 +63,7 @@ impl<C, E> State<C, E> {
         if self.line.total() > 0 {
             return self.hand_over(slot, connection, now);
         }
-        // Where one more than the minimum is idle, the oldest may be one too many.
-        if self.min_idle > 0 && self.slots.idle() <= self.min_idle {
+        if self.is_short_of_idle() {
             return Returned::Uncommon(connection);
         }
         match self.slots.put_back(slot, connection, now) {
@@ -105,12 +104,16 @@ impl<C, E> State<C, E> {
 
     /// A lease ends on a sound connection, and nobody waits. Says since when it was held.
     pub(crate) fn end_lease_quietly(&mut self, part: u32, now: Moment) -> Option<Moment> {
-        let quiet = self.line.total() == 0
-            && self.slots.idle() >= self.min_idle
-            && self.unwanted().is_none();
+        let quiet = self.line.total() == 0 && !self.is_short_of_idle() && self.unwanted().is_none();
         match quiet {
             true => self.slots.leave_quietly(part, now),
             false => None,
         }
+    }
+
+    /// Whether no idle connection is to spare. More may have to be opened then; and with one more the
+    /// oldest is to spare, which may be long due.
+    const fn is_short_of_idle(&self) -> bool {
+        self.min_idle > 0 && self.slots.idle() <= self.min_idle
     }
 }

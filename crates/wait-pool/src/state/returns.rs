@@ -40,7 +40,7 @@ impl<C, E> State<C, E> {
     ) -> Moment {
         let since = self.slots.held_since(HoldId::new(Hold::Part(part)));
         let reason = reason.or_else(|| self.unwanted());
-        let retired = self.slots.leave(part, reason, now, now);
+        let retired = self.slots.leave(part, reason, now);
         self.retire(retired, fx);
         self.serve(now, fx);
         since
@@ -71,7 +71,7 @@ impl<C, E> State<C, E> {
             Hold::Alone(slot) => self.slots.take_back(slot, connection, reason, since, now),
             Hold::Part(part) => {
                 drop(connection);
-                self.slots.leave(part, reason, since, now)
+                self.slots.leave_unused(part, reason, now)
             }
         };
         self.retire(retired, fx);

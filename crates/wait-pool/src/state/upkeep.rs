@@ -42,7 +42,9 @@ impl<C, E> State<C, E> {
         self.max_size = max_size;
         self.min_idle = self.wanted_idle.min(max_size);
         self.slots.set_min_idle(self.min_idle);
-        let idle = self.slots.close_idle(self.excess(), CloseReason::Excess);
+        // Those that will be closed anyway make room for these.
+        let beyond = self.excess().saturating_sub(self.slots.retiring());
+        let idle = self.slots.close_idle(beyond, CloseReason::Excess);
         self.retire(idle, fx);
         self.serve(now, fx);
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::runtime::Id;
+use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
 use crate::error::AcquireError;
@@ -82,7 +82,7 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
 
     /// Gets a place in line.
     fn line_up(&mut self, cx: &mut Context<'_>) -> Poll<Granted<M>> {
-        let Some(runtime) = self.pool.home.enter() else {
+        let Ok(here) = Handle::try_current() else {
             return Poll::Ready(Err(match self.pool.refusal() {
                 Some(refusal) => self.refused(refusal, Duration::ZERO),
                 None => {
@@ -91,9 +91,16 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
                 }
             }));
         };
-        Poll::Ready(match self.pool.enter(&self.ask, cx.waker().clone()) {
+        let entered = match self.pool.line_up(&self.ask, cx.waker().clone()) {
+            Ok(waiting) => Entered::Queued(waiting),
+            Err(waker) => {
+                self.pool.home.enter(here.clone());
+                self.pool.enter(&self.ask, waker)
+            }
+        };
+        Poll::Ready(match entered {
             Entered::Queued(waiting) => {
-                self.way = self.way_of(waiting, runtime);
+                self.way = self.way_of(waiting, here);
                 return match self.timer_is_up(cx) {
                     true => Poll::Ready(self.expire(waiting)),
                     false => Poll::Pending,
@@ -125,9 +132,9 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
     }
 
     /// A timer is set only if the keeper would come too late, or from another runtime.
-    fn way_of(&self, waiting: Waiting, runtime: Id) -> Way<'a, M> {
+    fn way_of(&self, waiting: Waiting, here: Handle) -> Way<'a, M> {
         let latest = waiting.since.plus_limit(self.pool.config.wait_timeout);
-        let is_kept = waiting.deadline == latest && self.pool.home.keeps(runtime);
+        let is_kept = self.pool.home.enter(here) && waiting.deadline == latest;
         match self.pool.clock.instant(waiting.deadline) {
             Some(deadline) if !is_kept => {
                 let timer = tokio::time::sleep_until(deadline.into());

@@ -20,24 +20,19 @@ struct Place {
 }
 
 impl Home {
-    /// Remembers the runtime that a caller waits in. `None` outside of any.
-    pub(crate) fn enter(&self) -> Option<Id> {
-        let current = Handle::try_current().ok()?;
+    /// Remembers the runtime that a caller waits in, and says whether the keeper lives there: true only
+    /// for who has lined up already, so that it is the keeper that has been told.
+    pub(crate) fn enter(&self, current: Handle) -> bool {
         let id = current.id();
         let mut place = self.0.lock();
+        let kept = place.keeper == Some(id);
         let before = match &place.runtime {
             Some(runtime) if runtime.id() == id => Some(current),
             _ => place.runtime.replace(current),
         };
         drop(place);
         drop(before);
-        Some(id)
-    }
-
-    /// Whether the keeper lives in that runtime. To be asked by who has lined up already, so that it
-    /// is the keeper that has been told.
-    pub(crate) fn keeps(&self, runtime: Id) -> bool {
-        self.0.lock().keeper == Some(runtime)
+        kept
     }
 
     /// A task could not be carried on: callers have to find another place to wait in.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use crate::builder::Builder;
 use crate::check;
 use crate::config::{Config, check_size};
@@ -153,9 +155,10 @@ impl<M: Manager> Pool<M> {
     pub fn warm_up(&self) -> impl Future<Output = Result<(), AcquireError<M::Error>>> + Send + '_ {
         let mut failures = None;
         poll_fn(move |cx| {
-            if self.shared.home.enter().is_none() {
+            let Ok(here) = Handle::try_current() else {
                 return Poll::Ready(Err(AcquireError::NoRuntime));
-            }
+            };
+            self.shared.home.enter(here);
             match self.shared.warm_up(&mut failures, cx.waker().clone()) {
                 None => Poll::Pending,
                 Some(warm) => Poll::Ready(warm.map_err(|failure| {

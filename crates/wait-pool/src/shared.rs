@@ -4,7 +4,9 @@
 //! carry out its [effects](crate::effects): wake, drop, open, check. Nothing of the user's runs under the
 //! lock, not even the clone or drop of a waker: those come in as values and go out as values.
 
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+mod told;
+
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
@@ -22,11 +24,11 @@ use crate::line::{Ask, Failure, Kind, Outcome, WaiterId};
 use crate::manager::Manager;
 use crate::metrics::{Levels, Metrics};
 use crate::moment::Moment;
-use crate::slots::{Doubtful, Grant, Hold, HoldId};
+use crate::slots::{Doubtful, Grant, Hold};
 use crate::state::{Returned, State};
 use crate::status::{Holding, Status};
 use crate::sync::{AtomicBool, Mutex};
-use crate::transition::{Effects, Entered, Opens, Peeked};
+use crate::transition::{Effects, Entered, Opens, Peeked, Waiting};
 
 type Core<M> = State<<M as Manager>::Connection, <M as Manager>::Error>;
 type Todo<M> = Effects<<M as Manager>::Connection, <M as Manager>::Error>;
@@ -69,25 +71,6 @@ impl<M: Manager> Shared<M> {
         shared
     }
 
-    /// Tells the listener, if there is one.
-    #[inline]
-    pub(crate) fn emit(&self, event: &Event<'_>) {
-        if let Some(listener) = &self.observers.listener {
-            // Wherever it is called something is under way that it must not end.
-            let told = || listener.on_event(&self.config.name, event);
-            let _ = catch_unwind(AssertUnwindSafe(told));
-        }
-    }
-
-    /// Tells the listener of something that has to do with the connection of a holder.
-    #[inline]
-    pub(crate) fn emit_of(&self, hold: HoldId, event: impl Fn(u64) -> Event<'static>) {
-        if self.observers.listener.is_some() {
-            let number = self.state.lock().number(hold);
-            self.emit(&event(number));
-        }
-    }
-
     // Always: what it returns would otherwise go through memory word by word, which costs more than
     // the lock.
     #[inline(always)]
@@ -119,17 +102,21 @@ impl<M: Manager> Shared<M> {
         self.crowded.load(Relaxed)
     }
 
+    /// A place in line, where that is all there is to do for a caller.
+    pub(crate) fn line_up(&self, ask: &Ask, waker: Waker) -> Result<Waiting, Waker> {
+        let now = self.clock.now();
+        let mut waker = Some(waker);
+        let waiting = self.locked(|state| state.line_up(ask, &mut waker, now));
+        waiting.ok_or_else(|| waker.expect("it is taken with a place alone"))
+    }
+
     pub(crate) fn enter(
         self: &Arc<Self>,
         ask: &Ask,
         waker: Waker,
     ) -> Entered<M::Connection, M::Error> {
         let mut waker = Some(waker);
-        let now = self.clock.now();
-        match self.locked(|state| state.line_up(ask, &mut waker, now)) {
-            Some(waiting) => Entered::Queued(waiting),
-            None => self.transition(|state, now, fx| state.enter(ask, &mut waker, now, fx)),
-        }
+        self.transition(|state, now, fx| state.enter(ask, &mut waker, now, fx))
     }
 
     pub(crate) fn poll(
@@ -359,19 +346,6 @@ impl<M: Manager> Shared<M> {
         match self.exact {
             true => self.clock.now(),
             false => self.clock.roughly_now(),
-        }
-    }
-
-    #[inline]
-    fn emit_return(&self, hold: Hold) {
-        if self.observers.listener.is_some() {
-            let hold = HoldId::new(hold);
-            let now = self.clock.now();
-            let (connection, used) = {
-                let state = self.state.lock();
-                (state.number(hold), now.since(state.held_since(hold)))
-            };
-            self.emit(&Event::CheckedIn { connection, used });
         }
     }
 }

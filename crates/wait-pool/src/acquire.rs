@@ -49,16 +49,11 @@ type Granted<M> = Acquired<M, Grant<<M as Manager>::Connection>>;
 
 impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
     pub(crate) fn new(pool: &'a Arc<Shared<M>>, ask: Ask) -> Self {
-        let hooked = ask.kind == Kind::Exclusive && pool.observers.before_use.is_some();
-        Self {
-            pool,
-            ask,
-            way: match hooked {
-                true => Way::Prepared(Box::pin(prepared(pool, ask))),
-                false => Way::Outside,
-            },
-            guard: PhantomData,
+        let mut acquire = Self::straight(pool, ask);
+        if ask.kind == Kind::Exclusive && pool.observers.before_use.is_some() {
+            acquire.way = Way::Prepared(Box::pin(prepared(pool, ask)));
         }
+        acquire
     }
 
     fn straight(pool: &'a Arc<Shared<M>>, ask: Ask) -> Self {
@@ -100,6 +95,8 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
         };
         Poll::Ready(match entered {
             Entered::Queued(waiting) => {
+                // First of all, so that a runtime without timers, which panics, costs no place.
+                self.way = Way::InLine(waiting);
                 self.way = self.way_of(waiting, here);
                 return match self.timer_is_up(cx) {
                     true => Poll::Ready(self.expire(waiting)),

@@ -14,7 +14,7 @@ use crate::dispatch::Dispatch;
 use crate::error::BuildError;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
-use crate::refresh::Topologies;
+use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
@@ -94,10 +94,11 @@ impl Pool {
             )?;
         }
         let nodes = Nodes::new(template, settings.clone());
-        let topologies = Arc::new(Topologies::new(nodes, startup));
+        let source = Source::Cluster(refresh::Cluster::new(startup));
+        let topologies = Arc::new(Topologies::new(nodes, source));
         Ok(Self {
             cluster: Arc::new(Cluster {
-                dispatch: Dispatch::cluster(Arc::clone(&topologies), settings),
+                dispatch: Dispatch::new(Arc::clone(&topologies), settings),
                 topologies,
             }),
         })

@@ -1,5 +1,7 @@
 //! The pool for a cluster: a bounded pool per node, one handle over all.
 
+mod totals;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ use crate::nodes::{Node, Nodes};
 use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 
+pub use totals::Totals;
+
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
 ///
 /// It is itself a connection as far as redis-rs is concerned: commands, pipelines and
@@ -25,7 +29,8 @@ use crate::settings::Settings;
 /// side and the answers come back in the order of the commands. An `atomic()` pipeline is never
 /// split: its keys have to share a slot.
 ///
-/// Each node has at most `max_connections_per_node` connections; at the bound requests wait in
+/// Each node has at most `max_connections_per_node` connections, and all have at most
+/// [`max_connections`](Builder::max_connections) if that is set; at the bound requests wait in
 /// line, for that node only. A node that is down, hung or slow costs the keys it serves and
 /// nothing else, as far as the servers allow: with `cluster-require-full-coverage yes`, Redis's
 /// default, the other nodes refuse all keys from when they agree that a master has failed until its
@@ -108,6 +113,13 @@ impl Pool {
     /// primary, in the order of their addresses.
     pub fn status(&self) -> Vec<(NodeAddr, Status)> {
         self.cluster.topologies.nodes.status()
+    }
+
+    /// The figures of all nodes together.
+    pub fn totals(&self) -> Totals {
+        let nodes = &self.cluster.topologies.nodes;
+        let group = nodes.settings().core.group.as_ref();
+        Totals::new(&nodes.status(), group.map(wait_pool::Group::status))
     }
 
     /// Ends the pool for all its clones: requests fail from now on, idle connections are closed,

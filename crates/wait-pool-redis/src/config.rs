@@ -35,6 +35,7 @@ use crate::settings::Settings;
 pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
+    max_connections: Option<usize>,
     target: PhantomData<fn() -> T>,
 }
 
@@ -49,6 +50,7 @@ impl<T> Builder<T> {
         Self {
             servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
             settings: Settings::new(bound),
+            max_connections: None,
             target: PhantomData,
         }
     }
@@ -142,8 +144,9 @@ impl Builder<cluster::Pool> {
     /// # Errors
     ///
     /// Names the URL or the setting that makes no sense.
-    pub fn build(self) -> Result<cluster::Pool, BuildError> {
+    pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
         check(&self.settings)?;
+        self.settings.core.group = self.group()?;
         let servers = self.servers?;
         let Some(first) = servers.first() else {
             return Err(BuildError::Unfit(

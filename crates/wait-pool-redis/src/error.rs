@@ -96,6 +96,26 @@ impl Failure {
         }
     }
 
+    /// Answers of several nodes that cannot be made one.
+    pub(crate) fn unmergeable() -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            error: (
+                ErrorKind::UnexpectedReturnType,
+                "the nodes' answers to this command do not fit together",
+            )
+                .into(),
+        }
+    }
+
+    /// A scan whose cursor is none.
+    pub(crate) fn no_cursor() -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            error: (ErrorKind::Client, "SCAN needs a cursor, which is a number").into(),
+        }
+    }
+
     /// A slot that nobody serves, with the code that servers have for it.
     pub(crate) fn unserved() -> Self {
         let detail = "no node serves the slot of this key".to_owned();

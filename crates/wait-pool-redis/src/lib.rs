@@ -72,6 +72,7 @@ mod topology;
 pub use config::Builder;
 pub use connection::Connection;
 pub use error::BuildError;
+pub use keys::{ModuleCommand, ResponsePolicy};
 pub use node::NodeAddr;
 pub use pool::Pool;
 pub use slot::Slot;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::keys::Commands;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
@@ -15,6 +17,9 @@ pub(crate) struct Settings {
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) check_idle_after: Duration,
     pub(crate) connect_backoff: (Duration, Duration),
+    /// Those that the user has described.
+    pub(crate) commands: Commands,
+    pub(crate) retry_writes: bool,
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
 }
@@ -32,6 +37,8 @@ impl Settings {
             request_timeout: Some(Duration::from_secs(5)),
             check_idle_after: Duration::from_secs(30),
             connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
+            commands: Commands::default(),
+            retry_writes: false,
             bound,
         }
     }

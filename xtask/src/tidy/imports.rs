@@ -49,11 +49,11 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "node", "settings", "slot"],
+                modules: &["error", "node", "slot"],
             },
             Layer {
                 name: "decisions",
-                modules: &["keys", "plan", "redirect", "route", "topology"],
+                modules: &["keys", "plan", "redirect", "route", "settings", "topology"],
             },
             Layer {
                 name: "effects",

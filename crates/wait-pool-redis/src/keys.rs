@@ -15,4 +15,4 @@ mod table;
 mod getkeys_test;
 
 pub(crate) use command::{CommandInfo, RequestPolicy, UNLISTED, find};
-pub(crate) use session::touches_session;
+pub(crate) use session::{SessionCommand, session, touches_session};

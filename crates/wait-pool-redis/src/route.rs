@@ -89,13 +89,13 @@ impl Refusal {
         match self {
             Self::Session => {
                 "this command changes the connection it runs on, and the handle of a cluster \
-                 shares its connections; run it on a connection of one's own, from a \
-                 wait_pool_redis::Pool for that node and its get()"
+                 shares its connections; take one of your own with cluster::Pool::pin(key) and run \
+                 it there"
             }
             Self::Blocking => {
                 "this command keeps its connection waiting, and the handle of a cluster shares \
-                 its connections; run it on a connection of one's own, from a \
-                 wait_pool_redis::Pool for that node and its get()"
+                 its connections; take one of your own with cluster::Pool::pin(key) and run it \
+                 there"
             }
             Self::EveryShard => {
                 "this command concerns every shard and would be answered by one; send it to each \

@@ -19,7 +19,7 @@ use crate::error::BuildError;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pinned::{Owner, To};
-use crate::refresh::Topologies;
+use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
@@ -102,10 +102,11 @@ impl Pool {
         }
         let request_timeout = settings.request_timeout;
         let nodes = Nodes::new(template, settings.clone());
-        let topologies = Arc::new(Topologies::new(nodes, startup));
+        let source = Source::Cluster(refresh::Cluster::new(startup));
+        let topologies = Arc::new(Topologies::new(nodes, source));
         Ok(Self {
             cluster: Arc::new(Cluster {
-                dispatch: Dispatch::cluster(Arc::clone(&topologies), settings),
+                dispatch: Dispatch::new(Arc::clone(&topologies), settings),
                 topologies,
                 request_timeout,
             }),

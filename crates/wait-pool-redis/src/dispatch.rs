@@ -21,28 +21,22 @@ use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::runtime::Handle;
 
 use crate::error::{self, Failure};
-use crate::nodes::Node;
 use crate::plan::{self, Answers, Item, Part};
 use crate::redirect::MOST_REPEATS;
-use crate::refresh::{Snapshot, Topologies};
+use crate::refresh::Topologies;
 use crate::route::{self, Route};
 use crate::settings::Settings;
 use crate::slot::Slot;
-use crate::topology::Topology;
 
 use onward::Target;
 
 /// Carries requests to their nodes and answers back.
 #[derive(Debug)]
 pub(crate) struct Dispatch {
-    servers: Servers,
+    topologies: Arc<Topologies>,
+    /// Whether keys are spread over shards by their slots, and servers redirect.
+    sharded: bool,
     settings: Settings,
-}
-
-#[derive(Debug)]
-enum Servers {
-    Alone(Arc<Snapshot>),
-    Cluster(Arc<Topologies>),
 }
 
 /// What a part came back with.
@@ -53,21 +47,10 @@ struct Outcome<'a> {
 }
 
 impl Dispatch {
-    /// For one server.
-    pub(crate) fn alone(node: Node, settings: Settings) -> Self {
-        let snapshot = Snapshot {
-            topology: Topology::single(node.addr().clone()),
-            primaries: vec![Arc::new(node)],
-        };
+    pub(crate) fn new(topologies: Arc<Topologies>, settings: Settings) -> Self {
         Self {
-            servers: Servers::Alone(Arc::new(snapshot)),
-            settings,
-        }
-    }
-
-    pub(crate) const fn cluster(topologies: Arc<Topologies>, settings: Settings) -> Self {
-        Self {
-            servers: Servers::Cluster(topologies),
+            sharded: topologies.is_sharded(),
+            topologies,
             settings,
         }
     }
@@ -102,11 +85,9 @@ impl Dispatch {
     }
 
     fn item<'a>(&self, position: usize, cmd: &'a Cmd) -> RedisResult<Item<'a>> {
-        let routed = match self.servers {
-            Servers::Alone(_) => {
-                route::route_alone(cmd).map_err(|refusal| (refusal, refusal.reason_alone()))
-            }
-            Servers::Cluster(_) => route::route(cmd).map_err(|refusal| (refusal, refusal.reason())),
+        let routed = match self.sharded {
+            false => route::route_alone(cmd).map_err(|refusal| (refusal, refusal.reason_alone())),
+            true => route::route(cmd).map_err(|refusal| (refusal, refusal.reason())),
         };
         match routed {
             Ok(routed) => Ok(Item {
@@ -126,7 +107,7 @@ impl Dispatch {
     ) -> RedisResult<Vec<Value>> {
         let deadline = self.deadline()?;
         let mut expired = pin!(expiry(deadline));
-        let first = pin!(self.snapshot());
+        let first = pin!(self.topologies.current());
         let snapshot = match select(first, expired.as_mut()).await {
             Either::Left((snapshot, _)) => snapshot?,
             Either::Right(_) => return Err(self.late("the topology is not known yet").error),
@@ -218,10 +199,7 @@ impl Dispatch {
 
     /// Sends items whose slots nobody serves to whoever does so after the next refresh.
     async fn find_owners<'a>(&self, items: Vec<Item<'a>>, outcome: &mut Outcome<'a>) {
-        let snapshot = match &self.servers {
-            Servers::Alone(snapshot) => Ok(Arc::clone(snapshot)),
-            Servers::Cluster(topologies) => topologies.after_refresh().await,
-        };
+        let snapshot = self.topologies.after_refresh().await;
         for item in items {
             let owner = snapshot.as_ref().ok();
             let owner = owner.and_then(|known| known.primary(item.routed.route, random_slot()));
@@ -240,19 +218,9 @@ impl Dispatch {
         }
     }
 
-    async fn snapshot(&self) -> RedisResult<Arc<Snapshot>> {
-        match &self.servers {
-            Servers::Alone(snapshot) => Ok(Arc::clone(snapshot)),
-            Servers::Cluster(topologies) => topologies.current().await,
-        }
-    }
-
     /// Answers what has no answer at the deadline.
     fn fill(&self, items: &[Item<'_>], any: Slot, answers: &mut Answers) {
-        let snapshot = match &self.servers {
-            Servers::Alone(snapshot) => Some(Arc::clone(snapshot)),
-            Servers::Cluster(topologies) => topologies.known(),
-        };
+        let snapshot = self.topologies.known();
         for item in items {
             answers.fill(item.position, || {
                 let node = snapshot

@@ -147,6 +147,14 @@ impl Nodes {
         }
     }
 
+    /// Puts in a node that was made elsewhere.
+    pub(crate) fn with(self, node: Node) -> Self {
+        let mut known = self.known.lock();
+        known.present.insert(node.addr.clone(), Arc::new(node));
+        drop(known);
+        self
+    }
+
     /// The node at an address. Opens nothing.
     pub(crate) fn at(&self, addr: &NodeAddr) -> RedisResult<Arc<Node>> {
         let mut known = self.known.lock();
@@ -262,7 +270,7 @@ mod tests {
     #[test]
     fn a_node_that_comes_back_while_in_use_is_the_same() {
         let (nodes, here) = (nodes(), NodeAddr::new("a", 1));
-        let elsewhere = Topology::single(NodeAddr::new("b", 2));
+        let elsewhere = Topology::single(NodeAddr::new("b", 2), Vec::new());
         let in_use = nodes.at(&here).unwrap();
         nodes.retain(&elsewhere);
         assert!(nodes.status().is_empty());

@@ -39,11 +39,11 @@ const UNASSIGNED: ShardIndex = ShardIndex::MAX;
 const MAX_SHARDS: usize = Slot::COUNT as usize;
 
 impl Topology {
-    /// A standalone server: one shard that owns every slot.
+    /// A server without a cluster, and what replicates it: one shard that owns every slot.
     #[must_use]
-    pub(crate) fn single(addr: NodeAddr) -> Self {
+    pub(crate) fn single(primary: NodeAddr, replicas: Vec<NodeAddr>) -> Self {
         let mut topology = Self::empty();
-        topology.shards.push(Shard::new(addr));
+        topology.shards.push(Shard { primary, replicas });
         topology.owners.fill(0);
         topology
     }
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_single_server_owns_everything() {
-        let topology = Topology::single(addr(6379));
+        let topology = Topology::single(addr(6379), Vec::new());
         assert_eq!(topology.coverage(), Slot::COUNT);
         assert_eq!(owner(&topology, 0), &addr(6379));
         assert_eq!(owner(&topology, 16_383), &addr(6379));

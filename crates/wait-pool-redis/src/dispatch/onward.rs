@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::Value;
 
-use super::{Dispatch, Servers, random_slot};
+use super::{Dispatch, random_slot};
 use crate::error::{Failure, FailureKind};
 use crate::nodes::Node;
 use crate::plan::Item;
@@ -51,15 +51,15 @@ impl PartialEq for Target {
 impl Dispatch {
     /// Where an answer sends its command.
     pub(super) fn redirected(&self, value: &Value, asked: &Node) -> Option<Target> {
-        let Servers::Cluster(topologies) = &self.servers else {
-            return None;
-        };
         if redirect::casts_doubt(value) {
             self.look_again();
         }
+        if !self.sharded {
+            return None;
+        }
         let (addr, asking) = match redirect::of_value(value, asked.addr())? {
             Redirect::Moved(slot, addr) => {
-                topologies.moved(slot, &addr);
+                self.topologies.moved(slot, &addr);
                 (addr, false)
             }
             Redirect::Ask(addr) => (addr, true),
@@ -68,7 +68,7 @@ impl Dispatch {
         if addr == *asked.addr() {
             return None;
         }
-        let node = topologies.nodes.at(&addr).ok()?;
+        let node = self.topologies.nodes.at(&addr).ok()?;
         Some(Target::Node { node, asking })
     }
 
@@ -83,12 +83,10 @@ impl Dispatch {
         match failure.kind {
             FailureKind::ConnectionLost if item.routed.repeatable => Some(tried.clone()),
             FailureKind::NoConnection if item.routed.route == Route::Any => {
-                let (Servers::Cluster(topologies), Target::Node { node, .. }) =
-                    (&self.servers, tried)
-                else {
+                let Target::Node { node, .. } = tried else {
                     return None;
                 };
-                let node = topologies.known()?.other_than(node, random_slot())?;
+                let node = self.topologies.known()?.other_than(node, random_slot())?;
                 Some(Target::Node {
                     node,
                     asking: false,
@@ -113,8 +111,6 @@ impl Dispatch {
 
     /// Has the topology looked up, in the background and not too often.
     pub(super) fn look_again(&self) {
-        if let Servers::Cluster(topologies) = &self.servers {
-            topologies.request();
-        }
+        self.topologies.request();
     }
 }

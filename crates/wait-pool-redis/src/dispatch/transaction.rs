@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
-use super::{Dispatch, Servers, expiry, random_slot};
+use super::{Dispatch, expiry, random_slot};
 use crate::error::{self, Failure};
 use crate::nodes::Node;
 use crate::plan::{self, Item};
@@ -22,9 +22,9 @@ impl Dispatch {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        let route = match self.servers {
-            Servers::Alone(_) => Route::Any,
-            Servers::Cluster(_) => {
+        let route = match self.sharded {
+            false => Route::Any,
+            true => {
                 let slot = plan::common_slot(items).map_err(|_| error::cross_slot())?;
                 slot.map_or(Route::Any, Route::Slot)
             }
@@ -32,7 +32,7 @@ impl Dispatch {
         let deadline = self.deadline()?;
         let expired = pin!(expiry(deadline));
         let run = pin!(async {
-            let snapshot = self.snapshot().await?;
+            let snapshot = self.topologies.current().await?;
             let owner = snapshot.primary(route, random_slot());
             let mut node = owner.ok_or_else(|| Failure::unserved().error)?;
             let mut repeats = MOST_REPEATS;
@@ -61,15 +61,15 @@ impl Dispatch {
     /// Where a transaction has to go that was refused as a whole: a command in it has moved, so
     /// none has run.
     fn moved_whole(&self, error: &RedisError, asked: &Node) -> Option<Arc<Node>> {
-        let Servers::Cluster(topologies) = &self.servers else {
+        if !self.sharded {
             return None;
-        };
+        }
         let refused = error.clone().into_server_errors()?;
         refused.iter().find_map(
             |(_, error)| match redirect::of_error(error, asked.addr())? {
                 Redirect::Moved(slot, addr) if addr != *asked.addr() => {
-                    topologies.moved(slot, &addr);
-                    topologies.nodes.at(&addr).ok()
+                    self.topologies.moved(slot, &addr);
+                    self.topologies.nodes.at(&addr).ok()
                 }
                 Redirect::Moved(..) | Redirect::Ask(_) => None,
             },

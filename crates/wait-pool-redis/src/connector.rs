@@ -158,9 +158,9 @@ impl Link {
         self.connection.get_db()
     }
 
-    /// The connection itself, for somebody who takes it out of the pool.
-    pub(crate) fn into_connection(self) -> MultiplexedConnection {
-        self.connection
+    /// A handle of the connection itself, for somebody who has it alone.
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
     }
 
     fn judge<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {

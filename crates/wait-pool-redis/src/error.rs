@@ -249,6 +249,17 @@ pub(crate) fn no_topology(node: &NodeAddr, error: RedisError) -> RedisError {
     }
 }
 
+/// The cluster has no node with this address.
+pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
+    let detail = node.to_string();
+    (
+        ErrorKind::Client,
+        "the cluster has no node with this address",
+        detail,
+    )
+        .into()
+}
+
 /// No node of the cluster serves any slot.
 pub(crate) fn no_slots() -> RedisError {
     let detail = "no node that was asked knows of a slot that is served".to_owned();

@@ -21,4 +21,4 @@ pub(crate) use module::Commands;
 pub use module::ModuleCommand;
 pub(crate) use policy::RequestPolicy;
 pub use policy::ResponsePolicy;
-pub(crate) use session::touches_session;
+pub(crate) use session::{SessionCommand, session, touches_session};

@@ -122,6 +122,7 @@ impl Pool {
                 held,
                 self.server.pool.clone(),
                 self.server.request_timeout,
+                None,
             ))
         }
     }

@@ -53,11 +53,11 @@ const CRATES: &[(&str, &[Layer])] = &[
             },
             Layer {
                 name: "decisions",
-                modules: &["keys", "plan", "redirect", "route", "settings", "topology"],
+                modules: &["keys", "plan", "redirect", "route", "session", "settings", "topology"],
             },
             Layer {
                 name: "effects",
-                modules: &["connector", "dispatch", "nodes", "refresh"],
+                modules: &["connector", "dispatch", "nodes", "pinned", "refresh"],
             },
             Layer {
                 name: "face",

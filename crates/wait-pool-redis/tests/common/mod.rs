@@ -7,6 +7,8 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+pub mod moving;
+
 use std::time::Duration;
 
 use testbed::{Cluster, Node};

@@ -1,5 +1,7 @@
 //! The builder of both kinds of pool, and the settings that make no sense.
 
+mod limits;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -30,7 +30,9 @@ impl Node {
         pool_name: Arc<str>,
     ) -> Result<Self, BuildError> {
         let connector = Connector::new(info).map_err(BuildError::Url)?;
-        let pool = Pool::builder(connector)
+        let pool = settings
+            .core
+            .apply(Pool::builder(connector))
             .name(pool_name)
             .max_size(settings.max_connections)
             .max_leases(settings.max_leases)

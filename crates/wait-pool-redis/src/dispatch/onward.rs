@@ -183,7 +183,10 @@ impl Dispatch {
                 node.pool().doubt_idle();
                 self.look_again();
             }
-            FailureKind::Busy | FailureKind::Refused | FailureKind::Unserved => {}
+            FailureKind::Busy
+            | FailureKind::QueueFull
+            | FailureKind::Refused
+            | FailureKind::Unserved => {}
         }
     }
 }

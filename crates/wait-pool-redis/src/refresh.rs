@@ -291,7 +291,8 @@ impl Topologies {
     /// `CLUSTER SHARDS`, or `CLUSTER SLOTS` from servers before 7.0, on a connection of its own.
     async fn ask(&self, addr: NodeAddr, info: ConnectionInfo) -> RedisResult<Topology> {
         let limit = self.nodes.settings().connect_timeout;
-        match tokio::time::timeout(limit, ask(&addr, info, self.nodes.is_tls())).await {
+        let connector = Connector::apart(info, self.nodes.settings(), "topology")?;
+        match tokio::time::timeout(limit, ask(&addr, connector, self.nodes.is_tls())).await {
             Ok(told) => told.map_err(|error| error::no_topology(&addr, error)),
             Err(_) => Err(error::timed_out(format!(
                 "node {addr} did not tell the topology within {limit:?} (connect_timeout)"
@@ -316,8 +317,8 @@ impl Drop for Landed {
     }
 }
 
-async fn ask(addr: &NodeAddr, info: ConnectionInfo, tls: bool) -> RedisResult<Topology> {
-    let mut connection = Connector::new(info)?.open().await?;
+async fn ask(addr: &NodeAddr, connector: Connector, tls: bool) -> RedisResult<Topology> {
+    let mut connection = connector.open().await?;
     let shards = redis::cmd("CLUSTER").arg("SHARDS").take();
     let reply = connection.send_packed_command(&shards).await?;
     let topology = match reply.extract_error() {

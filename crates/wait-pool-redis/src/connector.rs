@@ -9,16 +9,36 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
 
 use crate::plan::{Outgoing, Prelude};
+use crate::settings::Settings;
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
+    introduction: Vec<Cmd>,
 }
 
 impl Connector {
-    pub(crate) fn new(info: ConnectionInfo) -> RedisResult<Self> {
+    pub(crate) fn new(info: ConnectionInfo, settings: &Settings) -> RedisResult<Self> {
+        Self::named(info, settings.client_name())
+    }
+
+    /// For connections that carry no requests; `purpose` stands behind their name.
+    pub(crate) fn apart(
+        info: ConnectionInfo,
+        settings: &Settings,
+        purpose: &str,
+    ) -> RedisResult<Self> {
+        let name = match settings.client_name() {
+            name if name.is_empty() => name,
+            name => format!("{name}:{purpose}"),
+        };
+        Self::named(info, name)
+    }
+
+    fn named(info: ConnectionInfo, name: String) -> RedisResult<Self> {
         Ok(Self {
+            introduction: introduction(&info, &name),
             client: Client::open(with_user_timeout(info))?,
             // The pool and the request path have deadlines of their own, which cover more.
             config: AsyncConnectionConfig::new()
@@ -29,11 +49,43 @@ impl Connector {
 
     pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {
         let client = &self.client;
-        client
+        let mut connection = client
             .get_multiplexed_async_connection_with_config(&self.config)
-            .await
+            .await?;
+        for cmd in &self.introduction {
+            connection.send_packed_command(cmd).await?;
+        }
+        Ok(connection)
     }
 }
+
+/// What a server is told of who is there: for people who read `CLIENT LIST`, so nobody waits for the
+/// answers, and a server that knows no `CLIENT SETINFO` (before 7.2) or a user that may not run it does no harm.
+///
+/// redis-rs has told its own name and version in the handshake; its name becomes
+/// `redis-rs(wait-pool-redis_v…)`, [as is the custom](https://redis.io/docs/latest/commands/client-setinfo/)
+/// of what stands on another library, unless the application has set or forbidden it.
+fn introduction(info: &ConnectionInfo, name: &str) -> Vec<Cmd> {
+    let mut commands = Vec::new();
+    if !name.is_empty() {
+        commands.push(redis::cmd("CLIENT").arg("SETNAME").arg(name).take());
+    }
+    let settings = info.redis_settings();
+    if !settings.skip_set_lib_name() && settings.lib_name().is_none() {
+        let library = redis::cmd("CLIENT")
+            .arg("SETINFO")
+            .arg("LIB-NAME")
+            .arg(LIBRARY)
+            .take();
+        commands.push(library);
+    }
+    for cmd in &mut commands {
+        cmd.set_no_response(true);
+    }
+    commands
+}
+
+const LIBRARY: &str = concat!("redis-rs(wait-pool-redis_v", env!("CARGO_PKG_VERSION"), ")");
 
 impl wait_pool::Manager for Connector {
     type Connection = Link;

@@ -29,7 +29,7 @@ impl Node {
         settings: &Settings,
         pool_name: Arc<str>,
     ) -> Result<Self, BuildError> {
-        let connector = Connector::new(info).map_err(BuildError::Url)?;
+        let connector = Connector::new(info, settings).map_err(BuildError::Url)?;
         let pool = settings
             .core
             .apply(Pool::builder(connector))

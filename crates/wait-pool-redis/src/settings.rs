@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wait_pool::{Builder, Manager, QueuePolicy};
 use crate::keys::Commands;
+use wait_pool::{Builder, Manager, QueuePolicy};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
+    /// What connections are called at the server; the pool's name unless set.
+    pub(crate) client_name: Option<Arc<str>>,
     /// Of one server, or of each node.
     pub(crate) max_connections: usize,
     pub(crate) max_leases: usize,
@@ -44,6 +46,7 @@ impl Settings {
     pub(crate) fn new(bound: &'static str) -> Self {
         Self {
             name: Arc::from("redis"),
+            client_name: None,
             max_connections: 16,
             max_leases: 64,
             max_connecting: 2,
@@ -68,6 +71,13 @@ impl Settings {
                 leak_warning_after: None,
             },
         }
+    }
+
+    /// What connections are called at the server, which takes no spaces and nothing outside of ASCII.
+    pub(crate) fn client_name(&self) -> String {
+        let name = self.client_name.as_ref().unwrap_or(&self.name);
+        let fit = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+        name.chars().map(fit).collect()
     }
 
     /// The name that the builder here has for a setting of the pool below.

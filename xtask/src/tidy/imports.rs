@@ -53,7 +53,9 @@ const CRATES: &[(&str, &[Layer])] = &[
             },
             Layer {
                 name: "decisions",
-                modules: &["keys", "plan", "redirect", "route", "session", "settings", "topology"],
+                modules: &[
+                    "keys", "plan", "redirect", "route", "session", "settings", "topology",
+                ],
             },
             Layer {
                 name: "effects",

@@ -2,6 +2,8 @@
 //!
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
+mod reading;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,18 +11,46 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
 
 use crate::plan::{Outgoing, Prelude};
+use crate::readers::ReadFrom;
 use crate::settings::Settings;
+
+use reading::Zone;
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
     introduction: Vec<Cmd>,
+    /// How reads may go to replicas, if so.
+    reading: Option<Reading>,
+}
+
+/// What a connection is prepared for.
+#[derive(Default)]
+struct Reading {
+    /// Set if the server is to be asked for its zone.
+    zone: Option<Zone>,
 }
 
 impl Connector {
     pub(crate) fn new(info: ConnectionInfo, settings: &Settings) -> RedisResult<Self> {
-        Self::named(info, settings.client_name())
+        let zone = match (&settings.read_from, &settings.zones) {
+            (ReadFrom::AvailabilityZone(_), None) => Some(Zone::new()),
+            _ => None,
+        };
+        Ok(Self {
+            reading: settings
+                .read_from
+                .asks_replicas()
+                .then_some(Reading { zone }),
+            ..Self::named(info, settings.client_name())?
+        })
+    }
+
+    /// The zone that the server has said it is in, if it was to be asked and has answered.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        let zone = self.reading.as_ref()?.zone.as_ref()?;
+        zone.get().map(String::as_str)
     }
 
     /// For connections that carry no requests; `purpose` stands behind their name.
@@ -44,6 +74,7 @@ impl Connector {
             config: AsyncConnectionConfig::new()
                 .set_connection_timeout(None)
                 .set_response_timeout(None),
+            reading: None,
         })
     }
 
@@ -54,6 +85,9 @@ impl Connector {
             .await?;
         for cmd in &self.introduction {
             connection.send_packed_command(cmd).await?;
+        }
+        if let Some(reading) = &self.reading {
+            reading::prepare(&mut connection, reading.zone.as_ref()).await?;
         }
         Ok(connection)
     }

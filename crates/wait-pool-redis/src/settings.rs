@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::keys::Commands;
 use wait_pool::{Builder, Manager, QueuePolicy};
+
+use crate::keys::Commands;
+use crate::readers::{ReadFrom, Zones};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -23,6 +25,9 @@ pub(crate) struct Settings {
     /// Those that the user has described.
     pub(crate) commands: Commands,
     pub(crate) retry_writes: bool,
+    pub(crate) read_from: ReadFrom,
+    /// Where the nodes are, if the user says so.
+    pub(crate) zones: Option<Zones>,
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
     pub(crate) core: Core,
@@ -58,6 +63,8 @@ impl Settings {
             connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
             commands: Commands::default(),
             retry_writes: false,
+            read_from: ReadFrom::Primary,
+            zones: None,
             bound,
             core: Core {
                 max_waiters: usize::MAX,

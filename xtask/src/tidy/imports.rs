@@ -54,7 +54,8 @@ const CRATES: &[(&str, &[Layer])] = &[
             Layer {
                 name: "decisions",
                 modules: &[
-                    "keys", "plan", "redirect", "route", "session", "settings", "topology",
+                    "keys", "plan", "readers", "redirect", "route", "session", "settings",
+                    "topology",
                 ],
             },
             Layer {

@@ -1,21 +1,27 @@
 //! The pool for a cluster: a bounded pool per node, one handle over all.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, Value,
+    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
+    ToSingleRedisArg, Value,
 };
 use wait_pool::Status;
 
 use crate::config::Builder;
+use crate::connection::Connection;
 use crate::dispatch::Dispatch;
 use crate::error::BuildError;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
-use crate::refresh::Topologies;
+use crate::pinned::{Owner, To};
+use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
+use crate::slot::Slot;
 
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
 ///
@@ -61,6 +67,7 @@ pub struct Pool {
 struct Cluster {
     dispatch: Dispatch,
     topologies: Arc<Topologies>,
+    request_timeout: Option<Duration>,
 }
 
 impl Pool {
@@ -93,14 +100,87 @@ impl Pool {
                 Arc::clone(&settings.name),
             )?;
         }
+        let request_timeout = settings.request_timeout;
         let nodes = Nodes::new(template, settings.clone());
-        let topologies = Arc::new(Topologies::new(nodes, startup));
+        let source = Source::Cluster(refresh::Cluster::new(startup));
+        let topologies = Arc::new(Topologies::new(nodes, source));
         Ok(Self {
             cluster: Arc::new(Cluster {
-                dispatch: Dispatch::cluster(Arc::clone(&topologies), settings),
+                dispatch: Dispatch::new(Arc::clone(&topologies), settings),
                 topologies,
+                request_timeout,
             }),
         })
+    }
+
+    /// Takes a connection for oneself, to the primary that owns the key's slot, and waits for one at
+    /// the node's bound; for at most `request_timeout`, the look-up of the topology included.
+    ///
+    /// On it every command may run: `WATCH` and `MULTI` by hand, `SUBSCRIBE`, scripts that load
+    /// themselves; also [`redis::aio::transaction_async`]. It goes back when the last of its clones
+    /// is dropped.
+    ///
+    /// It stays with its node. `MOVED` and `ASK` come back as errors of the commands they answer;
+    /// a `MOVED` is remembered, so that after it `pin` goes to the new owner: drop the connection
+    /// and pin again. After [`pin_node`](Self::pin_node) the same holds.
+    ///
+    /// Cancel-safe: nothing is lost by a dropped future.
+    ///
+    /// # Errors
+    ///
+    /// No connection in time, nobody serves the slot, the topology cannot be had, or the pool is
+    /// closed. See the [crate's documentation](crate#errors).
+    ///
+    /// # Example
+    ///
+    /// Optimistic locking: the closure runs again whenever somebody else has written to the key in
+    /// between.
+    ///
+    /// ```no_run
+    /// use redis::AsyncCommands;
+    ///
+    /// # async fn example(pool: wait_pool_redis::cluster::Pool) -> redis::RedisResult<()> {
+    /// let own = pool.pin("stock").await?;
+    /// let (left,): (i64,) =
+    ///     redis::aio::transaction_async(own, &["stock"], |mut own, mut pipe| async move {
+    ///         let stock: i64 = own.get("stock").await?;
+    ///         pipe.set("stock", stock - 1).ignore().get("stock").query_async(&mut own).await
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pin(
+        &self,
+        key: impl ToSingleRedisArg,
+    ) -> impl Future<Output = RedisResult<Connection>> + Send {
+        let words = key.to_redis_args();
+        let slot = Slot::of(words.first().map_or(&[][..], Vec::as_slice));
+        self.pin_to(To::Slot(slot))
+    }
+
+    /// Takes a connection for oneself to the node at this address, whatever its role. A replica
+    /// answers reads only after `READONLY`.
+    ///
+    /// As [`pin`](Self::pin) in everything else.
+    ///
+    /// # Errors
+    ///
+    /// Those of `pin`; and if the cluster has no such node, also after another look at it.
+    pub fn pin_node(
+        &self,
+        node: &NodeAddr,
+    ) -> impl Future<Output = RedisResult<Connection>> + Send {
+        self.pin_to(To::Node(node.clone()))
+    }
+
+    async fn pin_to(&self, to: To) -> RedisResult<Connection> {
+        let limit = self.cluster.request_timeout;
+        let now = tokio::time::Instant::now().into_std();
+        let deadline = limit.and_then(|limit| now.checked_add(limit));
+        let (owner, held) = Owner::check_out(&self.cluster.topologies, to, deadline).await?;
+        let pool = owner.node().pool().clone();
+        Ok(Connection::new(held, pool, limit, Some(owner)))
     }
 
     /// The figures of every node that a request has been sent to or the topology names as a

@@ -1,5 +1,7 @@
 //! The builder of both kinds of pool, and the settings that make no sense.
 
+mod limits;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use crate::cluster;
 use crate::error::BuildError;
+use crate::keys::ModuleCommand;
 use crate::pool::Pool;
 use crate::settings::Settings;
 
@@ -51,9 +54,20 @@ impl<T> Builder<T> {
         }
     }
 
-    /// What the pool is called in errors. Default `redis`.
+    /// What the pool is called in errors and, unless [`client_name`](Self::client_name) says otherwise, at
+    /// the server. Default `redis`.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.settings.name = name.into();
+        self
+    }
+
+    /// What the pool's connections are called at the server, as `CLIENT LIST` shows it. Default the pool's
+    /// [`name`](Self::name); an empty one leaves them without. Those that look up the topology have
+    /// `:topology` behind it.
+    ///
+    /// It costs no round trip. A user that may not run `CLIENT SETNAME` has connections without names.
+    pub fn client_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.settings.client_name = Some(name.into());
         self
     }
 
@@ -103,6 +117,25 @@ impl<T> Builder<T> {
     /// How long a connection may be idle and still be used without a `PING`. Default 30 s.
     pub fn check_idle_after(mut self, idle: Duration) -> Self {
         self.settings.check_idle_after = idle;
+        self
+    }
+}
+
+impl<T> Builder<T> {
+    /// Describes commands that the pool would otherwise have to guess the keys of: those of modules.
+    pub fn commands(mut self, commands: impl IntoIterator<Item = ModuleCommand>) -> Self {
+        for command in commands {
+            self.settings.commands.add(command);
+        }
+        self
+    }
+
+    /// Whether a command that writes is sent again where its connection was lost before the answer
+    /// came. It may have run then, and would run twice: an `INCR` would count two. Default `false`.
+    ///
+    /// Commands that only read are sent again in any case, and so is what has certainly not run.
+    pub fn retry_writes(mut self, retry: bool) -> Self {
+        self.settings.retry_writes = retry;
         self
     }
 }
@@ -181,6 +214,13 @@ fn check(settings: &Settings) -> Result<(), BuildError> {
         return Err(BuildError::Unfit(
             "request_timeout: no request could succeed",
         ));
+    }
+    let client_name = settings.client_name.as_deref().unwrap_or_default();
+    if !client_name.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(BuildError::Setting {
+            setting: "client_name",
+            reason: "servers take no spaces and nothing outside of ASCII",
+        });
     }
     Ok(())
 }

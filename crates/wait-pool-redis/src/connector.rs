@@ -8,17 +8,37 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
 
-use crate::plan::Item;
+use crate::plan::{Outgoing, Prelude};
+use crate::settings::Settings;
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
+    introduction: Vec<Cmd>,
 }
 
 impl Connector {
-    pub(crate) fn new(info: ConnectionInfo) -> RedisResult<Self> {
+    pub(crate) fn new(info: ConnectionInfo, settings: &Settings) -> RedisResult<Self> {
+        Self::named(info, settings.client_name())
+    }
+
+    /// For connections that carry no requests; `purpose` stands behind their name.
+    pub(crate) fn apart(
+        info: ConnectionInfo,
+        settings: &Settings,
+        purpose: &str,
+    ) -> RedisResult<Self> {
+        let name = match settings.client_name() {
+            name if name.is_empty() => name,
+            name => format!("{name}:{purpose}"),
+        };
+        Self::named(info, name)
+    }
+
+    fn named(info: ConnectionInfo, name: String) -> RedisResult<Self> {
         Ok(Self {
+            introduction: introduction(&info, &name),
             client: Client::open(with_user_timeout(info))?,
             // The pool and the request path have deadlines of their own, which cover more.
             config: AsyncConnectionConfig::new()
@@ -29,11 +49,43 @@ impl Connector {
 
     pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {
         let client = &self.client;
-        client
+        let mut connection = client
             .get_multiplexed_async_connection_with_config(&self.config)
-            .await
+            .await?;
+        for cmd in &self.introduction {
+            connection.send_packed_command(cmd).await?;
+        }
+        Ok(connection)
     }
 }
+
+/// What a server is told of who is there: for people who read `CLIENT LIST`, so nobody waits for the
+/// answers, and a server that knows no `CLIENT SETINFO` (before 7.2) or a user that may not run it does no harm.
+///
+/// redis-rs has told its own name and version in the handshake; its name becomes
+/// `redis-rs(wait-pool-redis_v…)`, [as is the custom](https://redis.io/docs/latest/commands/client-setinfo/)
+/// of what stands on another library, unless the application has set or forbidden it.
+fn introduction(info: &ConnectionInfo, name: &str) -> Vec<Cmd> {
+    let mut commands = Vec::new();
+    if !name.is_empty() {
+        commands.push(redis::cmd("CLIENT").arg("SETNAME").arg(name).take());
+    }
+    let settings = info.redis_settings();
+    if !settings.skip_set_lib_name() && settings.lib_name().is_none() {
+        let library = redis::cmd("CLIENT")
+            .arg("SETINFO")
+            .arg("LIB-NAME")
+            .arg(LIBRARY)
+            .take();
+        commands.push(library);
+    }
+    for cmd in &mut commands {
+        cmd.set_no_response(true);
+    }
+    commands
+}
+
+const LIBRARY: &str = concat!("redis-rs(wait-pool-redis_v", env!("CARGO_PKG_VERSION"), ")");
 
 impl wait_pool::Manager for Connector {
     type Connection = Link;
@@ -97,33 +149,70 @@ impl Link {
         self.judge(sent.await)
     }
 
-    /// Sends items in one write, each behind an `ASKING` of its own if `asking`.
-    pub(crate) async fn items(&self, items: &[Item<'_>], asking: bool) -> RedisResult<Vec<Value>> {
+    /// Sends commands in one write, each behind its prelude. Gives as many answers as there are commands,
+    /// unless the server gave another number.
+    pub(crate) async fn commands(&self, commands: &[Outgoing<'_>]) -> RedisResult<Vec<Value>> {
         // A command whose answer is not wanted has it all the same here: it may be a redirect.
-        if let ([item], false) = (items, asking)
-            && !item.cmd.is_no_response()
+        if let [Outgoing { cmd, prelude: None }] = commands
+            && !cmd.is_no_response()
         {
-            return Ok(vec![self.command(item.cmd).await?]);
+            return Ok(vec![self.command(cmd).await?]);
         }
-        let each = if asking { 2 } else { 1 };
-        let mut pipeline = Pipeline::with_capacity(items.len() * each);
-        for item in items {
-            if asking {
-                pipeline.cmd("ASKING");
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for Outgoing { cmd, prelude } in commands {
+            match prelude {
+                Some(Prelude::Asking) => drop(pipeline.cmd("ASKING")),
+                Some(Prelude::Script(load)) => drop(pipeline.add_command((**load).clone())),
+                None => {}
             }
-            pipeline.add_command(item.cmd.clone());
+            pipeline.add_command((*cmd).clone());
         }
         let values = self.pipeline(&pipeline, 0, pipeline.len()).await?;
-        Ok(values.into_iter().skip(each - 1).step_by(each).collect())
+        if pipeline.len() == commands.len() || values.len() != pipeline.len() {
+            return Ok(values);
+        }
+        let mut values = values.into_iter();
+        let own = |command: &Outgoing<'_>| {
+            command.prelude.and_then(|_| values.next());
+            values.next()
+        };
+        Ok(commands.iter().filter_map(own).collect())
+    }
+
+    /// Sends a transaction behind `ASKING`. A server forgets `ASKING` after the next command, but not
+    /// between `MULTI` and `EXEC`.
+    pub(crate) async fn asking(
+        &self,
+        transaction: &Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        let mut pipeline = Pipeline::with_capacity(transaction.len() + 3);
+        pipeline.cmd("ASKING").cmd("MULTI");
+        for cmd in transaction.cmd_iter() {
+            pipeline.add_command(cmd.clone());
+        }
+        pipeline.cmd("EXEC");
+        let mut values = self.pipeline(&pipeline, 0, pipeline.len()).await?;
+        let aborted = matches!(values.last(), Some(Value::ServerError(_)));
+        let is_error = |value: &&Value| matches!(value, Value::ServerError(_));
+        match values.iter().find(is_error).filter(|_| aborted) {
+            Some(first) => Err(first.clone().extract_error().expect_err("it is an error")),
+            None => {
+                values.drain(..(offset + 1).min(values.len()));
+                values.truncate(count);
+                Ok(values)
+            }
+        }
     }
 
     pub(crate) fn db(&self) -> i64 {
         self.connection.get_db()
     }
 
-    /// The connection itself, for somebody who takes it out of the pool.
-    pub(crate) fn into_connection(self) -> MultiplexedConnection {
-        self.connection
+    /// A handle of the connection itself, for somebody who has it alone.
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
     }
 
     fn judge<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {

@@ -18,7 +18,8 @@ use crate::connector::Connector;
 use crate::dispatch::Dispatch;
 use crate::error::{self, BuildError};
 use crate::node::NodeAddr;
-use crate::nodes::Node;
+use crate::nodes::{Node, Nodes};
+use crate::refresh::Topologies;
 use crate::settings::Settings;
 
 /// A bounded pool of connections to one Redis or Valkey server.
@@ -77,11 +78,14 @@ impl Pool {
         let db = info.redis_settings().db();
         let name = Arc::clone(&settings.name);
         let request_timeout = settings.request_timeout;
-        let node = Node::new(addr.clone(), info, &settings, name)?;
+        let node = Node::new(addr.clone(), info.clone(), &settings, name)?;
+        let pool = node.pool().clone();
+        let nodes = Nodes::new(info, settings.clone()).with(node);
+        let topologies = Topologies::fixed(nodes, addr.clone()).map_err(BuildError::Url)?;
         Ok(Self {
             server: Arc::new(Server {
-                pool: node.pool().clone(),
-                dispatch: Dispatch::alone(node, settings),
+                pool,
+                dispatch: Dispatch::new(Arc::new(topologies), settings),
                 addr,
                 db,
                 request_timeout,
@@ -118,6 +122,7 @@ impl Pool {
                 held,
                 self.server.pool.clone(),
                 self.server.request_timeout,
+                None,
             ))
         }
     }

@@ -3,7 +3,11 @@
 //! Requests read the topology without a lock and never wait for a newer one, unless they cannot
 //! be routed at all. At most one refresh is under way, and they begin at least
 //! [`MIN_INTERVAL`] apart, however many requests ask. A refresh has a connection of its own and
-//! needs no place in any pool.
+//! needs no place in any pool. Whom it asks is the [`Source`]'s business.
+
+mod cluster;
+mod snapshot;
+mod source;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,71 +15,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
-use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult};
+use redis::{RedisError, RedisResult};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::connector::Connector;
 use crate::error;
 use crate::node::NodeAddr;
-use crate::nodes::{Node, Nodes};
-use crate::route::Route;
+use crate::nodes::Nodes;
 use crate::slot::Slot;
 use crate::topology::Topology;
+
+pub(crate) use cluster::Cluster;
+pub(crate) use snapshot::Snapshot;
+pub(crate) use source::Source;
 
 /// Between the beginnings of two refreshes; up to half as much again is added by chance, so that
 /// many clients do not ask at once.
 const MIN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a node may take to tell the topology before the next is asked as well.
-const PATIENCE: Duration = Duration::from_millis(250);
-
-/// A topology and the nodes that lead its shards.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) topology: Topology,
-    /// By the index of their shard.
-    pub(crate) primaries: Vec<Arc<Node>>,
-}
-
-impl Snapshot {
-    /// The primary that serves a route. One that any serves goes to the owner of the slot `any`, or
-    /// to the next that is known to answer.
-    pub(crate) fn primary(&self, route: Route, any: Slot) -> Option<Arc<Node>> {
-        let shard = match route {
-            Route::Slot(slot) => self.topology.shard_of(slot)?,
-            Route::Any | Route::Every => {
-                let answers = |shard: usize| self.primaries[shard].is_connected();
-                let known = self.topology.owner_from(any, answers);
-                known.or_else(|| self.topology.owner_from(any, |_| true))?
-            }
-        };
-        Some(Arc::clone(&self.primaries[shard]))
-    }
-
-    /// The primaries that serve slots.
-    pub(crate) fn serving(&self) -> impl Iterator<Item = &Arc<Node>> {
-        let serves = |shard: &usize| self.topology.serves(*shard);
-        (0..self.primaries.len())
-            .filter(serves)
-            .map(|shard| &self.primaries[shard])
-    }
-
-    /// Another primary that serves slots.
-    pub(crate) fn other_than(&self, tried: &Node, any: Slot) -> Option<Arc<Node>> {
-        let others = |shard: usize| self.primaries[shard].addr() != tried.addr();
-        let shard = self.topology.owner_from(any, others)?;
-        Some(Arc::clone(&self.primaries[shard]))
-    }
-}
-
 pub(crate) struct Topologies {
-    pub(crate) nodes: Nodes,
-    /// Asked when nobody else answers, and never forgotten.
-    startup: Vec<(NodeAddr, ConnectionInfo)>,
+    pub(crate) nodes: Arc<Nodes>,
+    source: Source,
     current: ArcSwapOption<Snapshot>,
     flight: Mutex<Flight>,
     landed: watch::Sender<Landing>,
@@ -96,14 +57,15 @@ struct Landing {
 }
 
 impl Topologies {
-    pub(crate) fn new(nodes: Nodes, startup: Vec<(NodeAddr, ConnectionInfo)>) -> Self {
+    /// Nothing is known until the first request asks.
+    pub(crate) fn new(nodes: Nodes, source: Source) -> Self {
         let (landed, _) = watch::channel(Landing {
             count: 0,
             error: None,
         });
         Self {
-            nodes,
-            startup,
+            nodes: Arc::new(nodes),
+            source,
             current: ArcSwapOption::empty(),
             flight: Mutex::new(Flight {
                 under_way: false,
@@ -112,6 +74,28 @@ impl Topologies {
             landed,
             closed: AtomicBool::new(false),
         }
+    }
+
+    /// One server, for ever. `nodes` has it.
+    ///
+    /// # Errors
+    ///
+    /// None if it has.
+    pub(crate) fn fixed(nodes: Nodes, server: NodeAddr) -> RedisResult<Self> {
+        let topologies = Self::new(nodes, Source::Fixed);
+        let snapshot = topologies.snapshot(Topology::single(server, Vec::new()))?;
+        topologies.current.store(Some(Arc::new(snapshot)));
+        Ok(topologies)
+    }
+
+    /// Whether keys are spread over several shards by their slots, and servers redirect.
+    pub(crate) const fn is_sharded(&self) -> bool {
+        self.source.is_sharded()
+    }
+
+    /// Whether there is anything to look up.
+    pub(crate) const fn may_change(&self) -> bool {
+        self.source.may_change()
     }
 
     /// The current topology; the first caller has it fetched and waits for it.
@@ -140,6 +124,9 @@ impl Topologies {
     ///
     /// That of the flight, if nothing was known before either.
     pub(crate) async fn after_refresh(self: &Arc<Self>) -> RedisResult<Arc<Snapshot>> {
+        if let (false, Some(fixed)) = (self.source.may_change(), self.known()) {
+            return Ok(fixed);
+        }
         let mut landed = self.landed.subscribe();
         // After the subscription, so that a close in between is not missed.
         if self.is_closed() {
@@ -157,6 +144,9 @@ impl Topologies {
 
     /// Has a newer topology fetched in the background, unless that is under way already.
     pub(crate) fn request(self: &Arc<Self>) {
+        if !self.source.may_change() {
+            return;
+        }
         let mut flight = self.flight.lock();
         if flight.under_way || self.closed.load(Ordering::Relaxed) {
             return;
@@ -208,61 +198,11 @@ impl Topologies {
     }
 
     fn snapshot(&self, topology: Topology) -> RedisResult<Snapshot> {
-        let leads = topology.shards().iter().map(|shard| &shard.primary);
-        let primaries = leads
-            .map(|addr| self.nodes.at(addr))
-            .collect::<Result<_, _>>()?;
-        Ok(Snapshot {
-            topology,
-            primaries,
-        })
+        Snapshot::new(topology, Arc::clone(&self.nodes))
     }
 
-    /// Asks the nodes until one tells of as many slots as are known to be served, and else takes
-    /// what tells of the most. A node that has been reset, or that has yet to join, tells of none.
-    ///
-    /// The next node is asked when one has answered in vain or keeps silent for [`PATIENCE`].
     async fn fetch(&self) -> RedisResult<()> {
-        let known = self.known().map_or(0, |known| known.topology.coverage());
-        let mut best: Option<Topology> = None;
-        let mut last_error = None;
-        let mut candidates = self.candidates().into_iter();
-        let mut asked = FuturesUnordered::new();
-        loop {
-            match candidates.next() {
-                Some((addr, info)) => asked.push(self.ask(addr, info)),
-                None if asked.is_empty() => break,
-                None => {}
-            }
-            let told = match candidates.len() {
-                0 => asked.next().await,
-                _ => match tokio::time::timeout(PATIENCE, asked.next()).await {
-                    Ok(told) => told,
-                    Err(_) => continue,
-                },
-            };
-            match told {
-                Some(Ok(topology)) if topology.coverage() >= known.max(1) => {
-                    return self.replace(topology);
-                }
-                Some(Ok(topology)) => {
-                    let better = best.as_ref().map_or(0, Topology::coverage) < topology.coverage();
-                    if better {
-                        best = Some(topology);
-                    }
-                }
-                Some(Err(error)) => last_error = Some(error),
-                None => {}
-            }
-        }
-        match (best, last_error) {
-            (Some(topology), _) => self.replace(topology),
-            (None, Some(error)) => Err(error),
-            (None, None) => Err(error::no_slots()),
-        }
-    }
-
-    fn replace(&self, topology: Topology) -> RedisResult<()> {
+        let topology = self.source.fetch(&self.nodes, self.known()).await?;
         let snapshot = self.snapshot(topology)?;
         // Nodes that a partial picture leaves out have not left.
         if snapshot.topology.coverage() == Slot::COUNT {
@@ -270,33 +210,6 @@ impl Topologies {
         }
         self.current.store(Some(Arc::new(snapshot)));
         Ok(())
-    }
-
-    /// The known nodes in random order, and behind them the startup nodes that are not among them.
-    fn candidates(&self) -> Vec<(NodeAddr, ConnectionInfo)> {
-        let known = self.known();
-        let mut candidates: Vec<_> = known
-            .iter()
-            .flat_map(|known| known.topology.nodes())
-            .map(|addr| (addr.clone(), self.nodes.info(addr)))
-            .collect();
-        let mut startup = self.startup.clone();
-        startup.retain(|(addr, _)| !candidates.iter().any(|(known, _)| known == addr));
-        fastrand::shuffle(&mut candidates);
-        fastrand::shuffle(&mut startup);
-        candidates.extend(startup);
-        candidates
-    }
-
-    /// `CLUSTER SHARDS`, or `CLUSTER SLOTS` from servers before 7.0, on a connection of its own.
-    async fn ask(&self, addr: NodeAddr, info: ConnectionInfo) -> RedisResult<Topology> {
-        let limit = self.nodes.settings().connect_timeout;
-        match tokio::time::timeout(limit, ask(&addr, info, self.nodes.is_tls())).await {
-            Ok(told) => told.map_err(|error| error::no_topology(&addr, error)),
-            Err(_) => Err(error::timed_out(format!(
-                "node {addr} did not tell the topology within {limit:?} (connect_timeout)"
-            ))),
-        }
     }
 }
 
@@ -314,24 +227,6 @@ impl Drop for Landed {
             landing.error = self.outcome.as_ref().err().cloned();
         });
     }
-}
-
-async fn ask(addr: &NodeAddr, info: ConnectionInfo, tls: bool) -> RedisResult<Topology> {
-    let mut connection = Connector::new(info)?.open().await?;
-    let shards = redis::cmd("CLUSTER").arg("SHARDS").take();
-    let reply = connection.send_packed_command(&shards).await?;
-    let topology = match reply.extract_error() {
-        Ok(reply) => Topology::from_shards(&reply, addr, tls),
-        Err(unknown) => {
-            let slots = redis::cmd("CLUSTER").arg("SLOTS").take();
-            let reply = connection.send_packed_command(&slots).await?;
-            Topology::from_slots(&reply.extract_error().map_err(|_| unknown)?, addr)
-        }
-    };
-    topology.map_err(|reason| {
-        let detail = format!("node {addr}: {reason}");
-        (ErrorKind::Client, "the topology is not understood", detail).into()
-    })
 }
 
 fn now() -> Instant {

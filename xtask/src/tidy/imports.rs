@@ -49,15 +49,17 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "node", "settings", "slot"],
+                modules: &["error", "node", "slot"],
             },
             Layer {
                 name: "decisions",
-                modules: &["keys", "plan", "redirect", "route", "topology"],
+                modules: &[
+                    "keys", "plan", "redirect", "route", "session", "settings", "topology",
+                ],
             },
             Layer {
                 name: "effects",
-                modules: &["connector", "dispatch", "nodes", "refresh"],
+                modules: &["connector", "dispatch", "nodes", "pinned", "refresh"],
             },
             Layer {
                 name: "face",

@@ -1,0 +1,91 @@
+//! A topology together with the nodes it names.
+
+use std::sync::{Arc, OnceLock};
+
+use redis::RedisResult;
+
+use crate::nodes::{Node, Nodes};
+use crate::plan::Scan;
+use crate::route::Route;
+use crate::slot::Slot;
+use crate::topology::Topology;
+
+/// A topology and the nodes of its shards. Never changed: a newer one takes its place.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) topology: Topology,
+    /// By the index of their shard.
+    pub(crate) primaries: Vec<Arc<Node>>,
+    replicas: Vec<OnceLock<Vec<Arc<Node>>>>,
+    nodes: Arc<Nodes>,
+}
+
+impl Snapshot {
+    /// Makes the nodes that lead its shards, as far as they are new. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the pool is closed, or no pool can be made for one of them.
+    pub(crate) fn new(topology: Topology, nodes: Arc<Nodes>) -> RedisResult<Self> {
+        let shards = topology.shards();
+        let primaries = shards.iter().map(|shard| nodes.at(&shard.primary));
+        Ok(Self {
+            primaries: primaries.collect::<Result<_, _>>()?,
+            replicas: shards.iter().map(|_| OnceLock::new()).collect(),
+            topology,
+            nodes,
+        })
+    }
+
+    /// The nodes that replicate a shard, made when somebody first asks for them. Opens nothing.
+    pub(crate) fn replicas(&self, shard: usize) -> &[Arc<Node>] {
+        self.replicas[shard].get_or_init(|| {
+            let replicas = &self.topology.shards()[shard].replicas;
+            // None can be made in a closed pool, which nobody reads from.
+            let made = replicas.iter().filter_map(|addr| self.nodes.at(addr).ok());
+            made.collect()
+        })
+    }
+
+    /// The primary that serves a route. One that any serves goes to the owner of the slot `any`, or
+    /// to the next that is known to answer.
+    pub(crate) fn primary(&self, route: Route, any: Slot) -> Option<Arc<Node>> {
+        let shard = match route {
+            Route::Slot(slot) => self.topology.shard_of(slot)?,
+            _ if self.primaries.len() == 1 => 0,
+            _ => {
+                let answers = |shard: usize| self.primaries[shard].is_connected();
+                let known = self.topology.owner_from(any, answers);
+                known.or_else(|| self.topology.owner_from(any, |_| true))?
+            }
+        };
+        Some(Arc::clone(&self.primaries[shard]))
+    }
+
+    /// The primaries that serve slots.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let serves = |shard: &usize| self.topology.serves(*shard);
+        (0..self.primaries.len())
+            .filter(serves)
+            .map(|shard| &self.primaries[shard])
+    }
+
+    /// Every node, replicas too.
+    pub(crate) fn every_node(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let replicas = (0..self.primaries.len()).flat_map(|shard| self.replicas(shard));
+        self.primaries.iter().chain(replicas)
+    }
+
+    /// The node where a scan is that has come to this slot.
+    pub(crate) fn scanned(&self, slot: Slot) -> Option<(Arc<Node>, Scan)> {
+        let (shard, at, next) = self.topology.scan_step(slot)?;
+        Some((Arc::clone(&self.primaries[shard]), Scan { at, next }))
+    }
+
+    /// Another primary that serves slots.
+    pub(crate) fn other_than(&self, tried: &Node, any: Slot) -> Option<Arc<Node>> {
+        let others = |shard: usize| self.primaries[shard].addr() != tried.addr();
+        let shard = self.topology.owner_from(any, others)?;
+        Some(Arc::clone(&self.primaries[shard]))
+    }
+}

@@ -6,6 +6,7 @@
 //! for another's. What a part answers is kept as it comes; what is sent on becomes a part of its
 //! own. Dropping the future drops all of it.
 
+mod exclusive;
 mod onward;
 mod transaction;
 
@@ -21,6 +22,7 @@ use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::runtime::Handle;
 
 use crate::error::{self, Failure};
+use crate::keys;
 use crate::plan::{self, Answers, Item, Part};
 use crate::redirect::MOST_REPEATS;
 use crate::refresh::Topologies;
@@ -57,7 +59,10 @@ impl Dispatch {
 
     /// Runs one command.
     pub(crate) async fn command(&self, cmd: &Cmd) -> RedisResult<Value> {
-        let item = self.item(0, cmd)?;
+        let item = match self.item(0, cmd) {
+            Err(_) if keys::patience(cmd).is_some() => return self.exclusive(cmd).await,
+            item => item?,
+        };
         let mut values = self.batch(&[item], None).await?;
         Ok(values.pop().unwrap_or_default())
     }

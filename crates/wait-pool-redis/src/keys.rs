@@ -8,6 +8,7 @@ mod extract;
 mod index;
 mod irregular;
 mod name;
+mod patience;
 mod session;
 mod table;
 
@@ -15,4 +16,5 @@ mod table;
 mod getkeys_test;
 
 pub(crate) use command::{CommandInfo, RequestPolicy, UNLISTED, find};
+pub(crate) use patience::{Patience, patience, waits_for_own_writes};
 pub(crate) use session::{SessionCommand, session, touches_session};

@@ -21,7 +21,7 @@ pub(crate) enum Route {
 pub(crate) enum Refusal {
     /// It changes the connection it runs on, which others use too.
     Session,
-    /// It would keep a connection waiting that others use too.
+    /// It would keep a connection waiting that others use too. By itself it gets one of its own.
     Blocking,
     /// It concerns every shard, and one shard's answer would be taken for the cluster's.
     EveryShard,
@@ -93,9 +93,9 @@ impl Refusal {
                  it there"
             }
             Self::Blocking => {
-                "this command keeps its connection waiting, and the handle of a cluster shares \
-                 its connections; take one of your own with cluster::Pool::pin(key) and run it \
-                 there"
+                "this command keeps its connection waiting, and in a pipeline it would keep the \
+                 others waiting too; send it by itself, or take a connection of your own with \
+                 cluster::Pool::pin(key) and run the pipeline there"
             }
             Self::EveryShard => {
                 "this command concerns every shard and would be answered by one; send it to each \
@@ -113,8 +113,9 @@ impl Refusal {
                  its connections; take one of your own with Pool::get() and run it there"
             }
             Self::Blocking => {
-                "this command keeps its connection waiting, and the pool's handle shares its \
-                 connections; take one of your own with Pool::get() and run it there"
+                "this command keeps its connection waiting, and in a pipeline it would keep the \
+                 others waiting too; send it by itself, or take a connection of your own with \
+                 Pool::get() and run the pipeline there"
             }
             Self::EveryShard | Self::Empty => self.reason(),
         }

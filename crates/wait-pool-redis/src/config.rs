@@ -1,5 +1,7 @@
 //! The builder of both kinds of pool, and the settings that make no sense.
 
+mod limits;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use crate::cluster;
 use crate::error::BuildError;
+use crate::keys::ModuleCommand;
 use crate::pool::Pool;
 use crate::settings::Settings;
 
@@ -103,6 +106,25 @@ impl<T> Builder<T> {
     /// How long a connection may be idle and still be used without a `PING`. Default 30 s.
     pub fn check_idle_after(mut self, idle: Duration) -> Self {
         self.settings.check_idle_after = idle;
+        self
+    }
+}
+
+impl<T> Builder<T> {
+    /// Describes commands that the pool would otherwise have to guess the keys of: those of modules.
+    pub fn commands(mut self, commands: impl IntoIterator<Item = ModuleCommand>) -> Self {
+        for command in commands {
+            self.settings.commands.add(command);
+        }
+        self
+    }
+
+    /// Whether a command that writes is sent again where its connection was lost before the answer
+    /// came. It may have run then, and would run twice: an `INCR` would count two. Default `false`.
+    ///
+    /// Commands that only read are sent again in any case, and so is what has certainly not run.
+    pub fn retry_writes(mut self, retry: bool) -> Self {
+        self.settings.retry_writes = retry;
         self
     }
 }

@@ -98,7 +98,8 @@ impl Connection {
 
     /// Commands that wait by themselves have as much longer as they say.
     fn limit_for<'a>(&self, commands: impl IntoIterator<Item = &'a Cmd>) -> Option<Duration> {
-        let waits = commands.into_iter().filter_map(keys::patience);
+        let patience = |cmd| keys::patience(keys::find(cmd)?, cmd);
+        let waits = commands.into_iter().filter_map(patience);
         waits.fold(self.own.limit, |limit, own| own.extend(limit))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
 
-use crate::plan::Item;
+use crate::plan::{Outgoing, Prelude};
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
@@ -97,24 +97,61 @@ impl Link {
         self.judge(sent.await)
     }
 
-    /// Sends items in one write, each behind an `ASKING` of its own if `asking`.
-    pub(crate) async fn items(&self, items: &[Item<'_>], asking: bool) -> RedisResult<Vec<Value>> {
+    /// Sends commands in one write, each behind its prelude. Gives as many answers as there are commands,
+    /// unless the server gave another number.
+    pub(crate) async fn commands(&self, commands: &[Outgoing<'_>]) -> RedisResult<Vec<Value>> {
         // A command whose answer is not wanted has it all the same here: it may be a redirect.
-        if let ([item], false) = (items, asking)
-            && !item.cmd.is_no_response()
+        if let [Outgoing { cmd, prelude: None }] = commands
+            && !cmd.is_no_response()
         {
-            return Ok(vec![self.command(item.cmd).await?]);
+            return Ok(vec![self.command(cmd).await?]);
         }
-        let each = if asking { 2 } else { 1 };
-        let mut pipeline = Pipeline::with_capacity(items.len() * each);
-        for item in items {
-            if asking {
-                pipeline.cmd("ASKING");
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for Outgoing { cmd, prelude } in commands {
+            match prelude {
+                Some(Prelude::Asking) => drop(pipeline.cmd("ASKING")),
+                Some(Prelude::Script(load)) => drop(pipeline.add_command((**load).clone())),
+                None => {}
             }
-            pipeline.add_command(item.cmd.clone());
+            pipeline.add_command((*cmd).clone());
         }
         let values = self.pipeline(&pipeline, 0, pipeline.len()).await?;
-        Ok(values.into_iter().skip(each - 1).step_by(each).collect())
+        if pipeline.len() == commands.len() || values.len() != pipeline.len() {
+            return Ok(values);
+        }
+        let mut values = values.into_iter();
+        let own = |command: &Outgoing<'_>| {
+            command.prelude.and_then(|_| values.next());
+            values.next()
+        };
+        Ok(commands.iter().filter_map(own).collect())
+    }
+
+    /// Sends a transaction behind `ASKING`. A server forgets `ASKING` after the next command, but not
+    /// between `MULTI` and `EXEC`.
+    pub(crate) async fn asking(
+        &self,
+        transaction: &Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        let mut pipeline = Pipeline::with_capacity(transaction.len() + 3);
+        pipeline.cmd("ASKING").cmd("MULTI");
+        for cmd in transaction.cmd_iter() {
+            pipeline.add_command(cmd.clone());
+        }
+        pipeline.cmd("EXEC");
+        let mut values = self.pipeline(&pipeline, 0, pipeline.len()).await?;
+        let aborted = matches!(values.last(), Some(Value::ServerError(_)));
+        let is_error = |value: &&Value| matches!(value, Value::ServerError(_));
+        match values.iter().find(is_error).filter(|_| aborted) {
+            Some(first) => Err(first.clone().extract_error().expect_err("it is an error")),
+            None => {
+                values.drain(..(offset + 1).min(values.len()));
+                values.truncate(count);
+                Ok(values)
+            }
+        }
     }
 
     pub(crate) fn db(&self) -> i64 {

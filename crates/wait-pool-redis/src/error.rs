@@ -46,6 +46,8 @@ pub(crate) enum FailureKind {
     NoConnection,
     /// No connection came free in time. Nothing has been sent.
     Busy,
+    /// As many wait for a connection as may, or for too long. Nothing has been sent.
+    QueueFull,
     /// No answer came in time. It may have run.
     NoAnswer,
     /// The connection was found dead, or died before the answer came. It may have run.
@@ -64,6 +66,7 @@ impl Failure {
             AcquireError::Timeout(timeout) if timeout.status.size > timeout.status.opening => {
                 FailureKind::Busy
             }
+            AcquireError::QueueFull { .. } | AcquireError::Overloaded(_) => FailureKind::QueueFull,
             _ => FailureKind::NoConnection,
         };
         let error = no_connection(node, error);
@@ -96,6 +99,26 @@ impl Failure {
         }
     }
 
+    /// Answers of several nodes that cannot be made one.
+    pub(crate) fn unmergeable() -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            error: (
+                ErrorKind::UnexpectedReturnType,
+                "the nodes' answers to this command do not fit together",
+            )
+                .into(),
+        }
+    }
+
+    /// A scan whose cursor is none.
+    pub(crate) fn no_cursor() -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            error: (ErrorKind::Client, "SCAN needs a cursor, which is a number").into(),
+        }
+    }
+
     /// A slot that nobody serves, with the code that servers have for it.
     pub(crate) fn unserved() -> Self {
         let detail = "no node serves the slot of this key".to_owned();
@@ -110,6 +133,7 @@ impl Failure {
         let code = match self.kind {
             FailureKind::NoConnection => "NOCONNECTION",
             FailureKind::Busy | FailureKind::NoAnswer => "TIMEOUT",
+            FailureKind::QueueFull => "QUEUEFULL",
             FailureKind::ConnectionLost => "CONNECTIONLOST",
             FailureKind::Unserved => "CLUSTERDOWN",
             FailureKind::Refused => self.error.code().unwrap_or("ERR"),
@@ -136,6 +160,8 @@ pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) ->
     }
     let kind = match &error {
         AcquireError::Timeout(_) => io::ErrorKind::TimedOut,
+        // Another attempt at once would only make the crowd larger.
+        AcquireError::QueueFull { .. } | AcquireError::Overloaded(_) => io::ErrorKind::ResourceBusy,
         AcquireError::Connect(cause) => match connect_refused(cause) {
             true => io::ErrorKind::ConnectionRefused,
             false => io::ErrorKind::NotConnected,

@@ -15,11 +15,12 @@
 //! | what happened | how it shows |
 //! |---|---|
 //! | no answer, or no connection, within `request_timeout` | `is_timeout()` |
+//! | as many wait for a connection to a node as `max_waiters` allows | `is_io_error()`, and none of the others |
 //! | nobody listens at a node | `is_connection_refusal()` |
 //! | the connection was lost; a write may have run | `is_connection_dropped()` |
 //! | a wrong password or user | `kind()` is `AuthenticationFailed` |
 //! | a command that needs a connection of its own, or a closed pool | `kind()` is `Client` |
-//! | some positions of a pipeline have no answer | per position, `code()` is `TIMEOUT`, `NOCONNECTION`, `CONNECTIONLOST` or `CLUSTERDOWN` |
+//! | some positions of a pipeline have no answer | per position, `code()` is `TIMEOUT`, `QUEUEFULL`, `NOCONNECTION`, `CONNECTIONLOST` or `CLUSTERDOWN` |
 //!
 //! In a pipeline that was answered in part, `ignore_errors()` shows the values and, in their places,
 //! the errors. Without it redis-rs makes one error of them all, whose
@@ -74,6 +75,7 @@ mod topology;
 pub use config::Builder;
 pub use connection::Connection;
 pub use error::BuildError;
+pub use keys::{ModuleCommand, ResponsePolicy};
 pub use node::NodeAddr;
 pub use pool::Pool;
 pub use slot::Slot;

@@ -12,7 +12,7 @@ use wait_pool::{Lease, Pool, Status};
 use crate::connector::Connector;
 use crate::error::{self, BuildError, Failure};
 use crate::node::NodeAddr;
-use crate::plan::Item;
+use crate::plan::Outgoing;
 use crate::settings::Settings;
 use crate::topology::Topology;
 
@@ -30,7 +30,9 @@ impl Node {
         pool_name: Arc<str>,
     ) -> Result<Self, BuildError> {
         let connector = Connector::new(info).map_err(BuildError::Url)?;
-        let pool = Pool::builder(connector)
+        let pool = settings
+            .core
+            .apply(Pool::builder(connector))
             .name(pool_name)
             .max_size(settings.max_connections)
             .max_leases(settings.max_leases)
@@ -61,24 +63,23 @@ impl Node {
         status.idle + status.in_use > 0
     }
 
-    /// Sends items in one write on a shared connection and waits for their answers, one for each.
+    /// Sends commands in one write on a shared connection and waits for their answers, one for each.
     ///
     /// Cancel-safe: a dropped future gives its lease back, and answers that still come are thrown
     /// away by the connection. What has been sent may run all the same.
-    pub(crate) async fn items(
+    pub(crate) async fn commands(
         &self,
-        items: &[Item<'_>],
-        asking: bool,
+        commands: &[Outgoing<'_>],
         deadline: Option<Instant>,
     ) -> Result<Vec<Value>, Failure> {
         let link = self.lease(deadline).await?;
-        let sent = link.items(items, asking).await;
-        self.counted(sent, items.len(), link)
+        let sent = link.commands(commands).await;
+        self.counted(sent, commands.len(), link)
     }
 
     /// Sends a pipeline as it is in one write on a shared connection.
     ///
-    /// Cancel-safe as [`items`](Self::items).
+    /// Cancel-safe as [`commands`](Self::commands).
     pub(crate) async fn pipeline(
         &self,
         pipeline: &Pipeline,
@@ -88,6 +89,21 @@ impl Node {
     ) -> Result<Vec<Value>, Failure> {
         let link = self.lease(deadline).await?;
         let sent = link.pipeline(pipeline, offset, count).await;
+        self.counted(sent, count, link)
+    }
+
+    /// Sends a transaction behind `ASKING`, which holds for all of it.
+    ///
+    /// Cancel-safe as [`commands`](Self::commands).
+    pub(crate) async fn asking(
+        &self,
+        pipeline: &Pipeline,
+        offset: usize,
+        count: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Value>, Failure> {
+        let link = self.lease(deadline).await?;
+        let sent = link.asking(pipeline, offset, count).await;
         self.counted(sent, count, link)
     }
 

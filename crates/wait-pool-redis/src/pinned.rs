@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::{Either, select};
-use redis::{RedisError, RedisResult, ServerError, Value};
+use redis::{RedisError, RedisResult, ServerError};
 use tokio::runtime::Handle;
 use wait_pool::Pooled;
 
@@ -14,7 +14,7 @@ use crate::connector::Connector;
 use crate::error::{self, Failure, FailureKind};
 use crate::node::NodeAddr;
 use crate::nodes::Node;
-use crate::redirect::{self, Redirect};
+use crate::redirect::{self, Next};
 use crate::refresh::{Snapshot, Topologies};
 use crate::route::Route;
 use crate::slot::Slot;
@@ -73,10 +73,10 @@ impl Owner {
     /// Has what a server's error says of the cluster made known to all: the next who asks for the
     /// slot goes to its new owner.
     pub(crate) fn notice(&self, error: &ServerError) {
-        if let Some(Redirect::Moved(slot, addr)) = redirect::of_error(error, self.node.addr()) {
-            self.topologies.moved(slot, &addr);
-        } else if redirect::casts_doubt(&Value::ServerError(error.clone())) {
-            self.topologies.request();
+        match redirect::after_error(error, self.node.addr()) {
+            Next::Moved(slot, addr) => self.topologies.moved(slot, &addr),
+            Next::Owner => self.topologies.request(),
+            _ => {}
         }
     }
 

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::keys::Commands;
+use wait_pool::{Builder, Manager, QueuePolicy};
+
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
@@ -15,8 +18,26 @@ pub(crate) struct Settings {
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) check_idle_after: Duration,
     pub(crate) connect_backoff: (Duration, Duration),
+    /// Those that the user has described.
+    pub(crate) commands: Commands,
+    pub(crate) retry_writes: bool,
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
+    pub(crate) core: Core,
+}
+
+/// What is handed on to each node's pool as it is; the defaults are the core's.
+#[derive(Clone, Debug)]
+pub(crate) struct Core {
+    pub(crate) max_waiters: usize,
+    pub(crate) min_idle: usize,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) check_timeout: Duration,
+    pub(crate) claim_timeout: Duration,
+    pub(crate) queue_policy: QueuePolicy,
+    pub(crate) slow_acquire_after: Option<Duration>,
+    pub(crate) leak_warning_after: Option<Duration>,
 }
 
 impl Settings {
@@ -32,7 +53,20 @@ impl Settings {
             request_timeout: Some(Duration::from_secs(5)),
             check_idle_after: Duration::from_secs(30),
             connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
+            commands: Commands::default(),
+            retry_writes: false,
             bound,
+            core: Core {
+                max_waiters: usize::MAX,
+                min_idle: 0,
+                idle_timeout: Some(Duration::from_secs(10 * 60)),
+                max_lifetime: Some(Duration::from_secs(30 * 60)),
+                check_timeout: Duration::from_secs(1),
+                claim_timeout: Duration::from_millis(250),
+                queue_policy: QueuePolicy::Fifo,
+                slow_acquire_after: Some(Duration::from_secs(2)),
+                leak_warning_after: None,
+            },
         }
     }
 
@@ -42,5 +76,21 @@ impl Settings {
             "max_size" => self.bound,
             other => other,
         }
+    }
+}
+
+impl Core {
+    /// Sets all of it.
+    pub(crate) fn apply<M: Manager>(&self, builder: Builder<M>) -> Builder<M> {
+        builder
+            .max_waiters(self.max_waiters)
+            .min_idle(self.min_idle)
+            .idle_timeout(self.idle_timeout)
+            .max_lifetime(self.max_lifetime)
+            .check_timeout(self.check_timeout)
+            .claim_timeout(self.claim_timeout)
+            .queue_policy(self.queue_policy)
+            .slow_acquire_after(self.slow_acquire_after)
+            .leak_warning_after(self.leak_warning_after)
     }
 }

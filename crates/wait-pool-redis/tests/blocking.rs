@@ -248,7 +248,7 @@ async fn in_a_pipeline_it_is_refused_and_told_where_to_go() {
     pipeline.set("a", 1).cmd("BLPOP").arg("list").arg(0);
     let mut alone = Pool::builder(server.url()).build().unwrap();
     let refused = pipeline.query_async::<()>(&mut alone).await.unwrap_err();
-    for part in ["BLPOP", "by itself", "Pool::get()"] {
+    for part in ["BLPOP", "alone", "Pool::get()"] {
         assert!(refused.to_string().contains(part), "{refused}");
     }
     assert_eq!(calls(&server, "set"), 0);
@@ -268,7 +268,7 @@ async fn wait_is_refused_on_a_shared_handle_and_right_on_a_connection_of_ones_ow
         .query_async::<i32>(&mut pool)
         .await
         .unwrap_err();
-    for part in ["WAIT", "Pool::get()", "cluster::Pool::pin(key)"] {
+    for part in ["WAIT", "cluster::Pool::pin(key)"] {
         assert!(refused.to_string().contains(part), "{refused}");
     }
     let primary = cluster.slot_owner(Slot::of(b"a").number()).unwrap();

@@ -49,11 +49,13 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "node", "settings", "slot"],
+                modules: &["error", "node", "slot"],
             },
             Layer {
                 name: "decisions",
-                modules: &["keys", "plan", "redirect", "route", "session", "topology"],
+                modules: &[
+                    "keys", "plan", "redirect", "route", "session", "settings", "topology",
+                ],
             },
             Layer {
                 name: "effects",

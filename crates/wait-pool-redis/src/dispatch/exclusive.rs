@@ -7,88 +7,107 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Cmd, Pipeline, RedisResult, ServerError, Value};
 use wait_pool::Pooled;
 
-use super::onward::Target;
 use super::{Dispatch, random_slot};
 use crate::connector::Connector;
-use crate::error::{self, Failure, FailureKind};
+use crate::error::{self, Failure};
 use crate::keys::{self, Patience};
 use crate::nodes::Node;
 use crate::pinned::{self, To};
-use crate::redirect::MOST_REPEATS;
+use crate::redirect::{self, Budget, Next};
 use crate::route::Route;
 use crate::slot::Slot;
 
-const WAITS_FOR_OWN_WRITES: &str = "this command waits for what was written on the connection that it \
-    runs on, and the writes of a shared handle are made on others; take a connection of your own with \
-    Pool::get() or cluster::Pool::pin(key), write there, and wait there";
+/// Where a command goes, and what it may still spend after that.
+struct Attempt {
+    node: Arc<Node>,
+    asking: bool,
+    pause: Duration,
+    budget: Budget,
+}
 
 impl Dispatch {
-    /// Runs a command that waits. Its answer may take as much longer than `request_timeout` as the command says.
+    /// Runs a command that waits. Its answer may take as much longer than `request_timeout` as the
+    /// command says.
     ///
-    /// Where the slot moves or its primary is replaced meanwhile, the command is sent to the new owner and begins to
-    /// wait anew.
+    /// Where the slot moves or its primary is replaced meanwhile, the command is sent to the new
+    /// owner and begins to wait anew.
     pub(super) async fn exclusive(&self, cmd: &Cmd) -> RedisResult<Value> {
-        if keys::waits_for_own_writes(cmd) {
-            return Err(error::refused(WAITS_FOR_OWN_WRITES, cmd));
-        }
-        let info = keys::find(cmd).unwrap_or(&keys::UNLISTED);
-        let patience = keys::patience(cmd).unwrap_or(Patience::ForEver);
+        let info = self.commands.find(cmd).unwrap_or(keys::UNLISTED);
+        let patience = keys::patience(&info, cmd).unwrap_or(Patience::ForEver);
+        let limit = patience.extend(self.settings.request_timeout);
         let slot = info.first_key(cmd).map_or_else(random_slot, Slot::of);
+        let repeatable = info.is_readonly() || self.settings.retry_writes;
         let mut deadline = self.deadline()?;
-        let mut node = pinned::find_in_time(&self.topologies, &To::Slot(slot), deadline).await?;
-        let mut asking = false;
-        for repeats in (0..=MOST_REPEATS).rev() {
-            let limit = patience.extend(self.settings.request_timeout);
-            let sent = node.exclusive(cmd, asking, deadline, limit).await;
-            match &sent {
-                Ok(value) => match self.elsewhere(value, &node, slot).await {
-                    Some(target) if repeats > 0 => (node, asking) = target,
-                    _ => return sent.map_err(|failure| failure.error),
-                },
+        let mut attempt = Attempt {
+            node: pinned::find_in_time(&self.topologies, &To::Slot(slot), deadline).await?,
+            asking: false,
+            pause: Duration::ZERO,
+            budget: Budget::WHOLE,
+        };
+        loop {
+            if !attempt.pause.is_zero() {
+                tokio::time::sleep(attempt.pause).await;
+            }
+            let node = &attempt.node;
+            let answer = node.exclusive(cmd, attempt.asking, deadline, limit).await;
+            let next = match &answer {
+                Ok(Value::ServerError(error)) if lost_its_primary(error) => Next::Owner,
+                Ok(Value::ServerError(error)) => redirect::after_error(error, node.addr()),
+                Ok(_) => Next::Stands,
                 Err(failure) => {
-                    self.suspect(failure, &node);
-                    let again = failure.kind == FailureKind::ConnectionLost && info.is_readonly();
-                    if !again || repeats == 0 {
-                        return sent.map_err(|failure| failure.error);
-                    }
+                    self.suspect(failure, node);
+                    redirect::after_failure(failure.kind, repeatable)
                 }
+            };
+            match self.attempt(next, slot, &attempt).await {
+                Some(another) => attempt = another,
+                None => return answer.map_err(|failure| failure.error),
             }
             // It may have waited for long.
             deadline = self.deadline()?;
         }
-        Err(Failure::unserved().error)
     }
 
-    async fn elsewhere(
-        &self,
-        value: &Value,
-        asked: &Node,
-        slot: Slot,
-    ) -> Option<(Arc<Node>, bool)> {
-        if let Some(Target::Node { node, asking }) = self.redirected(value, asked) {
-            return Some((node, asking));
-        }
-        if !lost_its_primary(value) {
-            return None;
-        }
-        let newer = self.topologies.after_refresh().await.ok()?;
-        Some((newer.primary(Route::Slot(slot), slot)?, false))
+    /// The next attempt, if there is one.
+    async fn attempt(&self, next: Next, slot: Slot, last: &Attempt) -> Option<Attempt> {
+        let (budget, pause) = last
+            .budget
+            .spend(matches!(next, Next::Later | Next::Owner))?;
+        let (node, asking) = match next {
+            Next::Stands | Next::WithScript => return None,
+            Next::Moved(slot, addr) => (self.moved(slot, &addr)?, false),
+            Next::Ask(addr) => (self.named(&addr)?, true),
+            Next::Again | Next::Later => (Arc::clone(&last.node), last.asking),
+            Next::Owner if !self.topologies.may_change() => return None,
+            Next::Owner => {
+                let newer = self.topologies.after_refresh().await.ok()?;
+                (newer.primary(Route::Slot(slot), slot)?, false)
+            }
+            Next::Elsewhere => {
+                let known = self.topologies.known()?.primary(Route::Slot(slot), slot)?;
+                if known.addr() == last.node.addr() {
+                    return None;
+                }
+                (known, false)
+            }
+        };
+        Some(Attempt {
+            node,
+            asking,
+            pause,
+            budget,
+        })
     }
 }
 
-/// Whether the server has become a replica while the command waited. Nothing was taken. It is another thing if somebody
-/// unblocks the client on purpose.
-fn lost_its_primary(value: &Value) -> bool {
-    match value {
-        Value::ServerError(error) => {
-            let detail = error.details().unwrap_or_default();
-            error.code() == "UNBLOCKED" && detail.contains("state changed")
-        }
-        _ => false,
-    }
+/// Whether the server has become a replica while the command waited. Nothing was taken. It is another
+/// thing if somebody unblocks the client on purpose.
+fn lost_its_primary(error: &ServerError) -> bool {
+    let detail = error.details().unwrap_or_default();
+    error.code() == "UNBLOCKED" && detail.contains("state changed")
 }
 
 impl Node {
@@ -162,12 +181,15 @@ mod tests {
 
     #[test]
     fn only_a_change_of_roles_sends_elsewhere() {
-        let reply = |line: &str| redis::parse_redis_value(line.as_bytes()).unwrap();
+        let reply = |line: &str| match redis::parse_redis_value(line.as_bytes()).unwrap() {
+            Value::ServerError(error) => error,
+            other => panic!("{other:?}"),
+        };
         let state = "-UNBLOCKED force unblock from blocking operation, instance state changed \
                      (master -> replica?)\r\n";
         assert!(lost_its_primary(&reply(state)));
         let asked = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
         assert!(!lost_its_primary(&reply(asked)));
-        assert!(!lost_its_primary(&Value::Nil));
+        assert!(!lost_its_primary(&reply("-ERR state changed\r\n")));
     }
 }

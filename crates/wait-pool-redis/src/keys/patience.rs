@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::Cmd;
 
-use super::command::find;
+use super::command::CommandInfo;
 use super::name::args;
 
 /// How long the answer to a command that keeps its connection waiting may take.
@@ -24,9 +24,9 @@ impl Patience {
     }
 }
 
-/// None if `cmd` does not wait. What makes no sense as a time is answered with an error at once.
-pub(crate) fn patience(cmd: &Cmd) -> Option<Patience> {
-    let info = find(cmd)?;
+/// None if `cmd` does not wait. What makes no sense as a time is answered with an error at once; where
+/// commands of modules say it nobody knows.
+pub(crate) fn patience(info: &CommandInfo<'_>, cmd: &Cmd) -> Option<Patience> {
     if !info.is_blocking(cmd) {
         return None;
     }
@@ -50,11 +50,6 @@ pub(crate) fn patience(cmd: &Cmd) -> Option<Patience> {
     })
 }
 
-/// Whether `cmd` waits for what was written on the connection that it runs on.
-pub(crate) fn waits_for_own_writes(cmd: &Cmd) -> bool {
-    find(cmd).is_some_and(|info| matches!(info.name(), "WAIT" | "WAITAOF"))
-}
-
 fn block<'c>(mut words: impl Iterator<Item = &'c [u8]>) -> Option<&'c [u8]> {
     words.find(|word| word.eq_ignore_ascii_case(b"BLOCK"))?;
     words.next()
@@ -72,6 +67,7 @@ fn millis(word: Option<&[u8]>) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::command::{UNLISTED, find};
     use super::super::table::COMMANDS;
     use super::*;
 
@@ -79,6 +75,11 @@ mod tests {
         let mut cmd = Cmd::new();
         cmd.arg(command.split(' ').collect::<Vec<_>>());
         cmd
+    }
+
+    fn said(command: &str) -> Option<Patience> {
+        let cmd = cmd(command);
+        patience(find(&cmd).unwrap_or(&UNLISTED), &cmd)
     }
 
     #[test]
@@ -103,7 +104,7 @@ mod tests {
             ("XREAD BLOCK", 0),
         ] {
             let expected = Patience::AtMost(Duration::from_millis(millis));
-            assert_eq!(patience(&cmd(command)), Some(expected), "{command}");
+            assert_eq!(said(command), Some(expected), "{command}");
         }
         for command in [
             "BLPOP a 0",
@@ -111,14 +112,10 @@ mod tests {
             "XREAD BLOCK 0 STREAMS a 0",
             "WAIT 1 0",
         ] {
-            assert_eq!(
-                patience(&cmd(command)),
-                Some(Patience::ForEver),
-                "{command}"
-            );
+            assert_eq!(said(command), Some(Patience::ForEver), "{command}");
         }
         for command in ["GET a", "XREAD STREAMS BLOCK 0", "NO.SUCH a 5", "LPOP a 5"] {
-            assert_eq!(patience(&cmd(command)), None, "{command}");
+            assert_eq!(said(command), None, "{command}");
         }
     }
 
@@ -130,7 +127,7 @@ mod tests {
                 "XREADGROUP" => "XREADGROUP GROUP a b BLOCK 1 STREAMS 1".to_owned(),
                 name => format!("{name} 1 1 1 1 1 1"),
             };
-            let known = patience(&cmd(&words));
+            let known = said(&words);
             assert_ne!(known, Some(Patience::ForEver), "{words}");
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use redis::RedisResult;
 
 use crate::nodes::{Node, Nodes};
+use crate::plan::Scan;
 use crate::route::Route;
 use crate::slot::Slot;
 use crate::topology::Topology;
@@ -37,7 +38,6 @@ impl Snapshot {
     }
 
     /// The nodes that replicate a shard, made when somebody first asks for them. Opens nothing.
-    #[expect(dead_code, reason = "reads from replicas come next")]
     pub(crate) fn replicas(&self, shard: usize) -> &[Arc<Node>] {
         self.replicas[shard].get_or_init(|| {
             let replicas = &self.topology.shards()[shard].replicas;
@@ -52,8 +52,8 @@ impl Snapshot {
     pub(crate) fn primary(&self, route: Route, any: Slot) -> Option<Arc<Node>> {
         let shard = match route {
             Route::Slot(slot) => self.topology.shard_of(slot)?,
-            Route::Any | Route::Every if self.primaries.len() == 1 => 0,
-            Route::Any | Route::Every => {
+            _ if self.primaries.len() == 1 => 0,
+            _ => {
                 let answers = |shard: usize| self.primaries[shard].is_connected();
                 let known = self.topology.owner_from(any, answers);
                 known.or_else(|| self.topology.owner_from(any, |_| true))?
@@ -68,6 +68,18 @@ impl Snapshot {
         (0..self.primaries.len())
             .filter(serves)
             .map(|shard| &self.primaries[shard])
+    }
+
+    /// Every node, replicas too.
+    pub(crate) fn every_node(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let replicas = (0..self.primaries.len()).flat_map(|shard| self.replicas(shard));
+        self.primaries.iter().chain(replicas)
+    }
+
+    /// The node where a scan is that has come to this slot.
+    pub(crate) fn scanned(&self, slot: Slot) -> Option<(Arc<Node>, Scan)> {
+        let (shard, at, next) = self.topology.scan_step(slot)?;
+        Some((Arc::clone(&self.primaries[shard]), Scan { at, next }))
     }
 
     /// Another primary that serves slots.

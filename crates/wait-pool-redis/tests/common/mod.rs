@@ -72,6 +72,21 @@ pub fn key_on(cluster: &Cluster, node: &Node, prefix: &str) -> String {
     })
 }
 
+/// Waits until every node lists every replica as fit to be read from. Until data has come over from its
+/// primary it is listed as loading.
+pub async fn replicas_are_online(cluster: &Cluster) {
+    for node in cluster.masters() {
+        let key = key_on(cluster, node, "online");
+        run::<()>(node, &format!("SET {key} 1"));
+        run::<()>(node, &format!("DEL {key}"));
+    }
+    let online = |node: &Node| {
+        let shards = format!("{:?}", run::<redis::Value>(node, "CLUSTER SHARDS"));
+        shards.matches("online").count() == cluster.nodes().len()
+    };
+    until("replicas online", || cluster.nodes().iter().all(online)).await;
+}
+
 /// Waits for something that takes its time at the servers.
 pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);

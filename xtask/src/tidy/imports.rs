@@ -49,7 +49,7 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "node", "slot"],
+                modules: &["error", "hook", "node", "pool_error", "slot"],
             },
             Layer {
                 name: "decisions",
@@ -67,6 +67,7 @@ const CRATES: &[(&str, &[Layer])] = &[
                     "cluster",
                     "config",
                     "connection",
+                    "handle",
                     "lookup",
                     "metrics",
                     "pipeline",

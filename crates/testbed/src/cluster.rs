@@ -8,6 +8,7 @@ use crate::detached::{Detached, DetachedNode};
 use crate::fleet::Fleet;
 use crate::formation;
 use crate::node::Node;
+use crate::tls::Tls;
 
 /// What a [`Cluster`] is to be.
 #[derive(Debug, Clone)]
@@ -16,6 +17,7 @@ pub struct ClusterOptions {
     replicas_per_master: usize,
     node_timeout: Duration,
     settings: Vec<(String, String)>,
+    tls: Option<Tls>,
 }
 
 impl ClusterOptions {
@@ -27,6 +29,7 @@ impl ClusterOptions {
             replicas_per_master,
             node_timeout: Duration::from_secs(2),
             settings: Vec::new(),
+            tls: None,
         }
     }
 
@@ -44,6 +47,15 @@ impl ClusterOptions {
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Has the nodes speak TLS with each other, and on a port of its own with clients:
+    /// [`Node::tls_url`].
+    #[must_use]
+    pub fn tls(mut self, tls: &Tls) -> Self {
+        self.tls = Some(tls.clone());
+        self.setting("tls-cluster", "yes")
+            .setting("tls-replication", "yes")
     }
 }
 
@@ -76,7 +88,7 @@ impl Cluster {
         ];
         settings.extend(options.settings);
         let count = options.masters * (1 + options.replicas_per_master);
-        let fleet = Fleet::start(count, &settings)?;
+        let fleet = Fleet::start(count, &settings, options.tls.as_ref())?;
         formation::form(fleet.nodes(), options.masters)?;
         Ok(Self {
             fleet,

@@ -8,6 +8,7 @@ use crate::binary::{Binary, server_binary};
 use crate::node::{Node, StartError};
 use crate::ports::free_port;
 use crate::reaper::Reaper;
+use crate::tls::Tls;
 
 /// How often another process may be quicker to take a port before it looks like something else.
 const TRIES: u32 = 10;
@@ -20,8 +21,12 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts `count` servers at once and waits until all of them answer.
-    pub(crate) fn start(count: usize, settings: &[(String, String)]) -> anyhow::Result<Self> {
+    /// Starts `count` servers at once and waits until all of them answer. With `tls` they speak that, too.
+    pub(crate) fn start(
+        count: usize,
+        settings: &[(String, String)],
+        tls: Option<&Tls>,
+    ) -> anyhow::Result<Self> {
         let binary = server_binary()?;
         let mut all = common_settings(&binary);
         all.extend_from_slice(settings);
@@ -38,7 +43,7 @@ impl Fleet {
                     break port;
                 }
             };
-            Node::spawn(binary.clone(), Arc::clone(reaper), port, &all)
+            Node::spawn(binary.clone(), Arc::clone(reaper), port, &all, tls)
         };
         for _ in 0..count {
             let node = spawn(&fleet.reaper)?;

@@ -32,6 +32,7 @@ mod postgres;
 mod program;
 mod reaper;
 mod server;
+mod tls;
 mod view;
 
 pub use binary::{Binary, server_binary};
@@ -41,3 +42,4 @@ pub use node::Node;
 pub use postgres::Postgres;
 pub use reaper::stop_all;
 pub use server::Server;
+pub use tls::{Authority, Identity, Tls};

@@ -16,6 +16,8 @@ use crate::node::NodeAddr;
 use crate::pool::Pool;
 use crate::readers::{ReadFrom, Zones};
 use crate::settings::Settings;
+#[cfg(feature = "tls-rustls")]
+use crate::tls::check as check_tls;
 
 /// Settings for a [`Pool`] or a [`cluster::Pool`]. Made by their `builder`.
 ///
@@ -155,8 +157,9 @@ impl Builder<Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<Pool, BuildError> {
-        check(&self.settings)?;
-        let [server] = <[_; 1]>::try_from(self.servers?)
+        let servers = self.servers?;
+        check(&servers, &self.settings)?;
+        let [server] = <[_; 1]>::try_from(servers)
             .map_err(|_| BuildError::Unfit("a pool for one server takes one URL"))?;
         Pool::new(server, self.settings)
     }
@@ -192,8 +195,8 @@ impl Builder<cluster::Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<cluster::Pool, BuildError> {
-        check(&self.settings)?;
         let servers = self.servers?;
+        check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
             return Err(BuildError::Unfit(
                 "a cluster needs the URL of one node at least",
@@ -227,7 +230,7 @@ impl<T> fmt::Debug for Builder<T> {
     }
 }
 
-fn check(settings: &Settings) -> Result<(), BuildError> {
+fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildError> {
     if settings.request_timeout == Some(Duration::ZERO) {
         return Err(BuildError::Unfit(
             "request_timeout: no request could succeed",
@@ -240,5 +243,11 @@ fn check(settings: &Settings) -> Result<(), BuildError> {
             reason: "servers take no spaces and nothing outside of ASCII",
         });
     }
+    check_tls(servers, settings)
+}
+
+/// Compiled without TLS there is nothing that could be set wrongly.
+#[cfg(not(feature = "tls-rustls"))]
+const fn check_tls(_: &[ConnectionInfo], _: &Settings) -> Result<(), BuildError> {
     Ok(())
 }

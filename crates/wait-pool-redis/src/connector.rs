@@ -4,11 +4,17 @@
 
 mod reading;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
+use redis::io::AsyncDNSResolver;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisFuture,
+    RedisResult, Value,
+};
+use tokio::net::lookup_host;
 
 use crate::plan::{Outgoing, Prelude};
 use crate::readers::ReadFrom;
@@ -43,7 +49,7 @@ impl Connector {
                 .read_from
                 .asks_replicas()
                 .then_some(Reading { zone }),
-            ..Self::named(info, settings.client_name())?
+            ..Self::named(info, settings, &settings.client_name())?
         })
     }
 
@@ -63,17 +69,16 @@ impl Connector {
             name if name.is_empty() => name,
             name => format!("{name}:{purpose}"),
         };
-        Self::named(info, name)
+        Self::named(info, settings, &name)
     }
 
-    fn named(info: ConnectionInfo, name: String) -> RedisResult<Self> {
+    fn named(info: ConnectionInfo, settings: &Settings, name: &str) -> RedisResult<Self> {
+        let introduction = introduction(&info, name);
+        let (info, config) = certified(with_user_timeout(info), settings);
         Ok(Self {
-            introduction: introduction(&info, &name),
-            client: Client::open(with_user_timeout(info))?,
-            // The pool and the request path have deadlines of their own, which cover more.
-            config: AsyncConnectionConfig::new()
-                .set_connection_timeout(None)
-                .set_response_timeout(None),
+            client: Client::open(info)?,
+            config,
+            introduction,
             reading: None,
         })
     }
@@ -90,6 +95,52 @@ impl Connector {
             reading::prepare(&mut connection, reading.zone.as_ref()).await?;
         }
         Ok(connection)
+    }
+}
+
+/// redis-rs expects the certificate of the host that it is to connect to. Where it is for another name, that
+/// is what redis-rs is told, and the name is resolved to the host.
+fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, AsyncConnectionConfig) {
+    let config = settings.connection.clone();
+    match (info.addr().clone(), settings.tls_server_name.as_deref()) {
+        (
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                tls_params,
+            },
+            Some(name),
+        ) => {
+            let named = ConnectionAddr::TcpTls {
+                host: name.to_owned(),
+                port,
+                insecure,
+                tls_params,
+            };
+            let config = config.set_dns_resolver(Behind { host });
+            (info.set_addr(named), config)
+        }
+        _ => (info, config),
+    }
+}
+
+/// Resolves every name to one host.
+struct Behind {
+    host: String,
+}
+
+impl AsyncDNSResolver for Behind {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        _: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        Box::pin(async move {
+            let found: Vec<_> = lookup_host((self.host.as_str(), port)).await?.collect();
+            let found: Box<dyn Iterator<Item = SocketAddr> + Send> = Box::new(found.into_iter());
+            Ok(found)
+        })
     }
 }
 

@@ -49,7 +49,7 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "node", "slot"],
+                modules: &["error", "hook", "node", "pool_error", "slot"],
             },
             Layer {
                 name: "decisions",
@@ -68,11 +68,14 @@ const CRATES: &[(&str, &[Layer])] = &[
                     "cluster",
                     "config",
                     "connection",
+                    "credentials",
+                    "handle",
                     "lookup",
                     "metrics",
                     "pipeline",
                     "pool",
                     "sentinel",
+                    "tls",
                 ],
             },
         ],

@@ -12,6 +12,7 @@ use wait_pool::Status;
 use crate::config::Builder;
 use crate::dispatch::Dispatch;
 use crate::error::BuildError;
+use crate::lookup::Lookup;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::refresh::{self, Source, Topologies};
@@ -59,7 +60,7 @@ pub struct Pool {
 }
 
 struct Cluster {
-    dispatch: Dispatch,
+    dispatch: Arc<Dispatch>,
     topologies: Arc<Topologies>,
 }
 
@@ -98,7 +99,7 @@ impl Pool {
         let topologies = Arc::new(Topologies::new(nodes, source));
         Ok(Self {
             cluster: Arc::new(Cluster {
-                dispatch: Dispatch::new(Arc::clone(&topologies), settings),
+                dispatch: Arc::new(Dispatch::new(Arc::clone(&topologies), settings)),
                 topologies,
             }),
         })
@@ -108,6 +109,12 @@ impl Pool {
     /// primary, in the order of their addresses.
     pub fn status(&self) -> Vec<(NodeAddr, Status)> {
         self.cluster.topologies.nodes.status()
+    }
+
+    /// Starts lookups: many keys or rows at once, typed, each position with its own result.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        Lookup::new(Arc::clone(&self.cluster.dispatch))
     }
 
     /// Ends the pool for all its clones: requests fail from now on, idle connections are closed,

@@ -7,6 +7,7 @@
 //! own. Dropping the future drops all of it.
 
 mod onward;
+mod positions;
 mod transaction;
 
 use std::future::pending;
@@ -106,6 +107,15 @@ impl Dispatch {
         pipeline: Option<&'a Pipeline>,
     ) -> RedisResult<Vec<Value>> {
         let deadline = self.deadline()?;
+        self.answers(items, pipeline, deadline).await?.into_values()
+    }
+
+    async fn answers<'a>(
+        &'a self,
+        items: &'a [Item<'a>],
+        pipeline: Option<&'a Pipeline>,
+        deadline: Option<Instant>,
+    ) -> RedisResult<Answers> {
         let mut expired = pin!(expiry(deadline));
         let first = pin!(self.topologies.current());
         let snapshot = match select(first, expired.as_mut()).await {
@@ -150,7 +160,7 @@ impl Dispatch {
         if late {
             self.fill(items, any, &mut answers);
         }
-        answers.into_values()
+        Ok(answers)
     }
 
     /// Runs items that go to one target. `whole` is the pipeline that they are, whole and in order.

@@ -102,6 +102,16 @@ impl Answers {
         }
     }
 
+    /// What became of each command, in the order of the commands.
+    pub(crate) fn into_results(self) -> Vec<Result<Value, Failure>> {
+        let result = |answer: Answer| match answer.so_far {
+            Some(result) => result,
+            // Nobody was asked.
+            None => Err(Failure::unserved()),
+        };
+        self.0.into_iter().map(result).collect()
+    }
+
     /// The values in the order of the commands.
     ///
     /// # Errors

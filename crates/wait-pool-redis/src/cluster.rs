@@ -17,6 +17,7 @@ use crate::connection::Connection as Own;
 use crate::dispatch::Dispatch;
 use crate::error::BuildError;
 use crate::handle::Handle;
+use crate::lookup::Lookup;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pinned::{Owner, To};
@@ -76,7 +77,7 @@ pub struct Pool {
 }
 
 struct Cluster {
-    dispatch: Dispatch,
+    dispatch: Arc<Dispatch>,
     topologies: Arc<Topologies>,
     request_timeout: Option<Duration>,
 }
@@ -117,7 +118,7 @@ impl Pool {
         let topologies = Arc::new(Topologies::new(nodes, source));
         Ok(Self {
             cluster: Arc::new(Cluster {
-                dispatch: Dispatch::new(Arc::clone(&topologies), settings),
+                dispatch: Arc::new(Dispatch::new(Arc::clone(&topologies), settings)),
                 topologies,
                 request_timeout,
             }),
@@ -213,6 +214,12 @@ impl Pool {
     /// primary, in the order of their addresses.
     pub fn status(&self) -> Vec<(NodeAddr, Status)> {
         self.cluster.topologies.nodes.status()
+    }
+
+    /// Starts lookups: many keys or rows at once, typed, each position with its own result.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        Lookup::new(Arc::clone(&self.cluster.dispatch))
     }
 
     /// Ends the pool for all its clones: requests fail from now on, idle connections are closed,

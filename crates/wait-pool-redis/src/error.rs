@@ -41,6 +41,8 @@ pub enum BuildError {
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) error: RedisError,
+    /// The node that is to blame, where one is known.
+    pub(crate) node: Option<NodeAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +74,11 @@ impl Failure {
             AcquireError::QueueFull { .. } | AcquireError::Overloaded(_) => FailureKind::QueueFull,
             _ => FailureKind::NoConnection,
         };
-        let error = no_connection(node, error);
-        Self { kind, error }
+        Self {
+            kind,
+            error: no_connection(node, error),
+            node: Some(node.clone()),
+        }
     }
 
     /// What a connection says of a request that it was given.
@@ -82,7 +87,11 @@ impl Failure {
             true => FailureKind::ConnectionLost,
             false => FailureKind::Refused,
         };
-        Self { kind, error }
+        Self {
+            kind,
+            error,
+            node: None,
+        }
     }
 
     /// A node that answered more or fewer commands than it was sent.
@@ -91,6 +100,22 @@ impl Failure {
         Self {
             kind: FailureKind::ConnectionLost,
             error: io::Error::new(io::ErrorKind::InvalidData, detail).into(),
+            node: Some(node.clone()),
+        }
+    }
+
+    /// What kept a request from being planned: the topology is not known, or the pool is closed.
+    pub(crate) fn before_sending(error: RedisError) -> Self {
+        let kind = match error.code() {
+            Some("CLUSTERDOWN") => FailureKind::Unserved,
+            _ if error.is_timeout() => FailureKind::NoAnswer,
+            _ if error.is_io_error() => FailureKind::NoConnection,
+            _ => FailureKind::Refused,
+        };
+        Self {
+            kind,
+            error,
+            node: None,
         }
     }
 
@@ -99,6 +124,7 @@ impl Failure {
         Self {
             kind: FailureKind::NoAnswer,
             error: timed_out(detail),
+            node: None,
         }
     }
 
@@ -111,6 +137,7 @@ impl Failure {
                 "the nodes' answers to this command do not fit together",
             )
                 .into(),
+            node: None,
         }
     }
 
@@ -119,6 +146,7 @@ impl Failure {
         Self {
             kind: FailureKind::Refused,
             error: (ErrorKind::Client, "SCAN needs a cursor, which is a number").into(),
+            node: None,
         }
     }
 
@@ -128,6 +156,7 @@ impl Failure {
         Self {
             kind: FailureKind::Unserved,
             error: redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail)),
+            node: None,
         }
     }
 

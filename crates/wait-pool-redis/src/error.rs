@@ -28,6 +28,9 @@ pub enum BuildError {
     /// A URL that redis-rs does not understand.
     #[error("the URL is not understood: {0}")]
     Url(RedisError),
+    /// Certificates that are not understood.
+    #[error("tls: {0}")]
+    Tls(RedisError),
     /// A URL that this kind of pool has no use for.
     #[error("the URL does not fit: {0}")]
     Unfit(&'static str),
@@ -38,6 +41,8 @@ pub enum BuildError {
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) error: RedisError,
+    /// The node that is to blame, where one is known.
+    pub(crate) node: Option<NodeAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +76,11 @@ impl Failure {
             AcquireError::QueueFull { .. } | AcquireError::Overloaded(_) => FailureKind::QueueFull,
             _ => FailureKind::NoConnection,
         };
-        let error = no_connection(node, error);
-        Self { kind, error }
+        Self {
+            kind,
+            error: no_connection(node, error),
+            node: Some(node.clone()),
+        }
     }
 
     /// What a connection says of a request that it was given.
@@ -81,7 +89,11 @@ impl Failure {
             true => FailureKind::ConnectionLost,
             false => FailureKind::Refused,
         };
-        Self { kind, error }
+        Self {
+            kind,
+            error,
+            node: None,
+        }
     }
 
     /// A node that answered more or fewer commands than it was sent.
@@ -90,6 +102,22 @@ impl Failure {
         Self {
             kind: FailureKind::ConnectionLost,
             error: io::Error::new(io::ErrorKind::InvalidData, detail).into(),
+            node: Some(node.clone()),
+        }
+    }
+
+    /// What kept a request from being planned: the topology is not known, or the pool is closed.
+    pub(crate) fn before_sending(error: RedisError) -> Self {
+        let kind = match error.code() {
+            Some("CLUSTERDOWN") => FailureKind::Unserved,
+            _ if error.is_timeout() => FailureKind::NoAnswer,
+            _ if error.is_io_error() => FailureKind::NoConnection,
+            _ => FailureKind::Refused,
+        };
+        Self {
+            kind,
+            error,
+            node: None,
         }
     }
 
@@ -98,6 +126,29 @@ impl Failure {
         Self {
             kind: FailureKind::NoAnswer,
             error: timed_out(detail),
+            node: None,
+        }
+    }
+
+    /// Answers of several nodes that cannot be made one.
+    pub(crate) fn unmergeable() -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            error: (
+                ErrorKind::UnexpectedReturnType,
+                "the nodes' answers to this command do not fit together",
+            )
+                .into(),
+            node: None,
+        }
+    }
+
+    /// A scan whose cursor is none.
+    pub(crate) fn no_cursor() -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            error: (ErrorKind::Client, "SCAN needs a cursor, which is a number").into(),
+            node: None,
         }
     }
 
@@ -107,6 +158,7 @@ impl Failure {
         Self {
             kind: FailureKind::Unserved,
             error: redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail)),
+            node: None,
         }
     }
 
@@ -235,6 +287,17 @@ pub(crate) fn no_topology(node: &NodeAddr, error: RedisError) -> RedisError {
         }
         kind => (kind, "the cluster is not known", told).into(),
     }
+}
+
+/// The cluster has no node with this address.
+pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
+    let detail = node.to_string();
+    (
+        ErrorKind::Client,
+        "the cluster has no node with this address",
+        detail,
+    )
+        .into()
 }
 
 /// No node of the cluster serves any slot.

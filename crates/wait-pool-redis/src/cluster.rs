@@ -1,5 +1,7 @@
 //! The pool for a cluster: a bounded pool per node, one handle over all.
 
+mod totals;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -29,6 +31,8 @@ use crate::slot::Slot;
 /// What [`Pool::get`] gives.
 pub type Connection = Handle;
 
+pub use totals::Totals;
+
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
 ///
 /// It is itself a connection as far as redis-rs is concerned: commands, pipelines and
@@ -43,7 +47,8 @@ pub type Connection = Handle;
 /// says in its timeout is added to `request_timeout`. If it is dropped that connection is closed, and
 /// if its slot moves it waits on at the new owner, from the beginning.
 ///
-/// Each node has at most `max_connections_per_node` connections; at the bound requests wait in
+/// Each node has at most `max_connections_per_node` connections, and all have at most
+/// [`max_connections`](Builder::max_connections) if that is set; at the bound requests wait in
 /// line, for that node only. A node that is down, hung or slow costs the keys it serves and
 /// nothing else, as far as the servers allow: with `cluster-require-full-coverage yes`, Redis's
 /// default, the other nodes refuse all keys from when they agree that a master has failed until its
@@ -214,6 +219,13 @@ impl Pool {
     /// primary, in the order of their addresses.
     pub fn status(&self) -> Vec<(NodeAddr, Status)> {
         self.cluster.topologies.nodes.status()
+    }
+
+    /// The figures of all nodes together.
+    pub fn totals(&self) -> Totals {
+        let nodes = &self.cluster.topologies.nodes;
+        let group = nodes.settings().core.group.as_ref();
+        Totals::new(&nodes.status(), group.map(wait_pool::Group::status))
     }
 
     /// Starts lookups: many keys or rows at once, typed, each position with its own result.

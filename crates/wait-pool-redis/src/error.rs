@@ -68,7 +68,9 @@ impl Failure {
     pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) -> Self {
         let kind = match &error {
             // With nothing but attempts to connect the pool is not busy: nobody answers there.
-            AcquireError::Timeout(timeout) if timeout.status.size > timeout.status.opening => {
+            AcquireError::Timeout(timeout)
+                if timeout.status.size > timeout.status.opening || timeout.status.held_up > 0 =>
+            {
                 FailureKind::Busy
             }
             AcquireError::QueueFull { .. } | AcquireError::Overloaded(_) => FailureKind::QueueFull,

@@ -11,6 +11,7 @@ use crate::fleet::Fleet;
 use crate::formation;
 use crate::node::Node;
 use crate::proxy::Proxy;
+use crate::tls::Tls;
 
 /// What a [`Cluster`] is to be.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub struct ClusterOptions {
     node_timeout: Duration,
     settings: Vec<(String, String)>,
     proxied: bool,
+    tls: Option<Tls>,
 }
 
 impl ClusterOptions {
@@ -32,6 +34,7 @@ impl ClusterOptions {
             node_timeout: Duration::from_secs(2),
             settings: Vec::new(),
             proxied: false,
+            tls: None,
         }
     }
 
@@ -60,6 +63,15 @@ impl ClusterOptions {
     pub fn proxied(mut self) -> Self {
         self.proxied = true;
         self
+    }
+
+    /// Has the nodes speak TLS with each other, and on a port of its own with clients:
+    /// [`Node::tls_url`].
+    #[must_use]
+    pub fn tls(mut self, tls: &Tls) -> Self {
+        self.tls = Some(tls.clone());
+        self.setting("tls-cluster", "yes")
+            .setting("tls-replication", "yes")
     }
 }
 
@@ -108,7 +120,7 @@ impl Cluster {
         }
         settings.extend(options.settings);
         let count = options.masters * (1 + options.replicas_per_master);
-        let fleet = Fleet::start(count, &settings)?;
+        let fleet = Fleet::start(count, &settings, options.tls.as_ref())?;
         formation::form(fleet.nodes(), options.masters)?;
         let mut proxies = Vec::new();
         if options.proxied {

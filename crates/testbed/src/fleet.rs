@@ -8,6 +8,7 @@ use crate::binary::{Binary, server_binary};
 use crate::node::{Node, StartError};
 use crate::ports::free_port;
 use crate::reaper::Reaper;
+use crate::tls::Tls;
 
 /// How often another process may be quicker to take a port before it looks like something else.
 const TRIES: u32 = 10;
@@ -19,12 +20,17 @@ pub(crate) struct Fleet {
     binary: Binary,
     /// Lines of configuration that all have in common.
     settings: Vec<(String, String)>,
+    tls: Option<Tls>,
     nodes: Vec<Node>,
 }
 
 impl Fleet {
-    /// Starts `count` servers at once and waits until all of them answer.
-    pub(crate) fn start(count: usize, settings: &[(String, String)]) -> anyhow::Result<Self> {
+    /// Starts `count` servers at once and waits until all of them answer. With `tls` they speak that, too.
+    pub(crate) fn start(
+        count: usize,
+        settings: &[(String, String)],
+        tls: Option<&Tls>,
+    ) -> anyhow::Result<Self> {
         let binary = server_binary()?;
         let mut all = common_settings(&binary);
         all.extend_from_slice(settings);
@@ -33,6 +39,7 @@ impl Fleet {
             reaper: Reaper::start()?,
             binary,
             settings: all,
+            tls: tls.cloned(),
             nodes: Vec::with_capacity(count),
         };
         for _ in 0..count {
@@ -66,7 +73,13 @@ impl Fleet {
             }
         };
         let reaper = Arc::clone(&self.reaper);
-        Node::spawn(self.binary.clone(), reaper, port, &self.settings)
+        Node::spawn(
+            self.binary.clone(),
+            reaper,
+            port,
+            &self.settings,
+            self.tls.as_ref(),
+        )
     }
 
     /// Waits until a server answers; one whose port was taken is replaced.

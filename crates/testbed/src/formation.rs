@@ -59,7 +59,7 @@ pub(crate) fn meet(connection: &mut Connection, other: &Node) -> anyhow::Result<
     cmd("CLUSTER")
         .arg("MEET")
         .arg("127.0.0.1")
-        .arg(other.port())
+        .arg(other.tls_port().unwrap_or_else(|| other.port()))
         .exec(connection)?;
     Ok(())
 }

@@ -34,6 +34,7 @@ mod program;
 mod proxy;
 mod reaper;
 mod server;
+mod tls;
 mod view;
 mod witness;
 
@@ -46,3 +47,4 @@ pub use postgres::Postgres;
 pub use proxy::{Direction, Proxy};
 pub use reaper::stop_all;
 pub use server::Server;
+pub use tls::{Authority, Identity, Tls};

@@ -1,22 +1,33 @@
 //! The pool for a cluster: a bounded pool per node, one handle over all.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, Value,
+    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
+    ToSingleRedisArg, Value,
 };
 use wait_pool::Status;
 
 use crate::config::Builder;
+use crate::connection::Connection as Own;
 use crate::dispatch::Dispatch;
 use crate::error::BuildError;
+use crate::handle::Handle;
 use crate::lookup::Lookup;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
+use crate::pinned::{Owner, To};
+use crate::pool_error::PoolError;
 use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
+use crate::slot::Slot;
+
+/// What [`Pool::get`] gives.
+pub type Connection = Handle;
 
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
 ///
@@ -25,6 +36,12 @@ use crate::settings::Settings;
 /// their keys. A pipeline over several slots and nodes is split by node; the parts run side by
 /// side and the answers come back in the order of the commands. An `atomic()` pipeline is never
 /// split: its keys have to share a slot.
+///
+/// Commands that change the connection they run on (`WATCH`, …) are refused here; [`pin`](Self::pin)
+/// gives a connection of one's own for them. One that keeps its connection waiting (`BLPOP`, `XREAD
+/// BLOCK`, …) takes one of its node's for as long as it waits, so leave room for the others; what it
+/// says in its timeout is added to `request_timeout`. If it is dropped that connection is closed, and
+/// if its slot moves it waits on at the new owner, from the beginning.
 ///
 /// Each node has at most `max_connections_per_node` connections; at the bound requests wait in
 /// line, for that node only. A node that is down, hung or slow costs the keys it serves and
@@ -62,6 +79,7 @@ pub struct Pool {
 struct Cluster {
     dispatch: Arc<Dispatch>,
     topologies: Arc<Topologies>,
+    request_timeout: Option<Duration>,
 }
 
 impl Pool {
@@ -94,6 +112,7 @@ impl Pool {
                 Arc::clone(&settings.name),
             )?;
         }
+        let request_timeout = settings.request_timeout;
         let nodes = Nodes::new(template, settings.clone());
         let source = Source::Cluster(refresh::Cluster::new(startup));
         let topologies = Arc::new(Topologies::new(nodes, source));
@@ -101,8 +120,94 @@ impl Pool {
             cluster: Arc::new(Cluster {
                 dispatch: Arc::new(Dispatch::new(Arc::clone(&topologies), settings)),
                 topologies,
+                request_timeout,
             }),
         })
+    }
+
+    /// Takes a connection for oneself, to the primary that owns the key's slot, and waits for one at
+    /// the node's bound; for at most `request_timeout`, the look-up of the topology included.
+    ///
+    /// On it every command may run: `WATCH` and `MULTI` by hand, `SUBSCRIBE`, scripts that load
+    /// themselves; also [`redis::aio::transaction_async`]. It goes back when the last of its clones
+    /// is dropped.
+    ///
+    /// It stays with its node. `MOVED` and `ASK` come back as errors of the commands they answer;
+    /// a `MOVED` is remembered, so that after it `pin` goes to the new owner: drop the connection
+    /// and pin again. After [`pin_node`](Self::pin_node) the same holds.
+    ///
+    /// Cancel-safe: nothing is lost by a dropped future.
+    ///
+    /// # Errors
+    ///
+    /// No connection in time, nobody serves the slot, the topology cannot be had, or the pool is
+    /// closed. See the [crate's documentation](crate#errors).
+    ///
+    /// # Example
+    ///
+    /// Optimistic locking: the closure runs again whenever somebody else has written to the key in
+    /// between.
+    ///
+    /// ```no_run
+    /// use redis::AsyncCommands;
+    ///
+    /// # async fn example(pool: wait_pool_redis::cluster::Pool) -> redis::RedisResult<()> {
+    /// let own = pool.pin("stock").await?;
+    /// let (left,): (i64,) =
+    ///     redis::aio::transaction_async(own, &["stock"], |mut own, mut pipe| async move {
+    ///         let stock: i64 = own.get("stock").await?;
+    ///         pipe.set("stock", stock - 1).ignore().get("stock").query_async(&mut own).await
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pin(&self, key: impl ToSingleRedisArg) -> impl Future<Output = RedisResult<Own>> + Send {
+        let words = key.to_redis_args();
+        let slot = Slot::of(words.first().map_or(&[][..], Vec::as_slice));
+        self.pin_to(To::Slot(slot))
+    }
+
+    /// Takes a connection for oneself to the node at this address, whatever its role. A replica
+    /// answers reads only after `READONLY`.
+    ///
+    /// As [`pin`](Self::pin) in everything else.
+    ///
+    /// # Errors
+    ///
+    /// Those of `pin`; and if the cluster has no such node, also after another look at it.
+    pub fn pin_node(&self, node: &NodeAddr) -> impl Future<Output = RedisResult<Own>> + Send {
+        self.pin_to(To::Node(node.clone()))
+    }
+
+    async fn pin_to(&self, to: To) -> RedisResult<Own> {
+        let limit = self.cluster.request_timeout;
+        let now = tokio::time::Instant::now().into_std();
+        let deadline = limit.and_then(|limit| now.checked_add(limit));
+        let (owner, held) = Owner::check_out(&self.cluster.topologies, to, deadline).await?;
+        let pool = owner.node().pool().clone();
+        Ok(Own::new(held, pool, limit, Some(owner)))
+    }
+
+    /// A [`handle`](Self::handle), where a pool of connections to the cluster used to be asked for one: nothing
+    /// is taken out of the pool, so there is nothing to wait for.
+    ///
+    /// This hides [`AsyncCommands::get`](redis::AsyncCommands::get), which is there on a handle and on a
+    /// `&mut impl AsyncCommands`. For a connection of one's own there is [`pin`](Self::pin).
+    ///
+    /// # Errors
+    ///
+    /// The pool is closed.
+    pub async fn get(&self) -> Result<Handle, PoolError> {
+        match self.is_closed() {
+            true => Err(PoolError::Closed),
+            false => Ok(self.handle()),
+        }
+    }
+
+    /// A handle for commands, which is nothing but a redis-rs connection.
+    pub fn handle(&self) -> Handle {
+        Handle::from(self.clone())
     }
 
     /// The figures of every node that a request has been sent to or the topology names as a

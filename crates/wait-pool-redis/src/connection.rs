@@ -1,26 +1,45 @@
 //! A connection of one's own.
 
+mod own;
+mod reach;
+
 use std::fmt;
 use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
 use wait_pool::Pooled;
 
 use crate::connector::Connector;
 use crate::error;
 use crate::keys;
+use crate::pinned::Owner;
+use crate::session::Kind;
 
-/// A connection that nobody else uses, given back to its [`Pool`](crate::Pool) when dropped.
+use own::Own;
+
+/// A connection that nobody else uses, given back to its [`Pool`](crate::Pool) when it and its clones
+/// are dropped.
 ///
-/// Every command may run on it, though what is published to a `SUBSCRIBE` is not delivered. If it
-/// has been used for one that leaves something behind (`WATCH`, `MULTI`, `SELECT`, …), or if a request on it was dropped before its answer came,
-/// it is closed instead of given back, and the pool opens another one when it is needed: nothing of
-/// one user's session reaches the next.
+/// Every command may run on it, though what is published to a `SUBSCRIBE` is not delivered.
 ///
-/// A request on it ends at the pool's `request_timeout`, except for commands that may wait by
-/// themselves, as `BLPOP` does.
+/// Clones share the one connection: requests of theirs may be under way at the same time, in the
+/// order in which they were first polled, and whatever one of them does to the connection holds for
+/// all. So [`redis::aio::transaction_async`] locks what it says; one transaction at a time.
+///
+/// # What the next user gets
+///
+/// A connection goes back only if nothing is left on it: after `WATCH` that means `EXEC`, `DISCARD` or
+/// `UNWATCH`, after `MULTI` `EXEC` or `DISCARD`, after `SELECT` the pool's own database again. After anything else
+/// that stays on a connection (a subscription, `CLIENT NO-TOUCH`, `READONLY`, …), if a request on it was dropped or
+/// ran into its timeout before its answer came, or if the redis-rs connection behind it was [reached](#deref-methods-MultiplexedConnection), it is
+/// closed instead, and the pool opens another one when it is needed. That holds however its user ends: by returning, with an error, by a
+/// panic, aborted.
+///
+/// A request on it ends at the pool's `request_timeout`. Commands that wait by themselves, as `BLPOP` does,
+/// have as much longer as they say.
 ///
 /// # Example
 ///
@@ -44,87 +63,141 @@ use crate::keys;
 /// # }
 /// ```
 #[must_use = "a connection that is not used goes straight back"]
+#[derive(Clone)]
 pub struct Connection {
-    held: Option<Pooled<Connector>>,
-    pool: wait_pool::Pool<Connector>,
-    /// How long a request may take.
-    limit: Option<Duration>,
-    /// The next user would notice.
-    marked: bool,
+    /// Before `own`, so that it is gone when the pool takes its place to be free.
+    connection: MultiplexedConnection,
+    own: Arc<Own>,
 }
 
 impl Connection {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         held: Pooled<Connector>,
         pool: wait_pool::Pool<Connector>,
         limit: Option<Duration>,
+        owner: Option<Owner>,
     ) -> Self {
         Self {
-            held: Some(held),
-            pool,
-            limit,
-            marked: false,
+            connection: held.connection(),
+            own: Arc::new(Own::new(held, pool, limit, owner)),
         }
     }
 
     /// Takes the connection out of its pool for good. Its place is free at once, and the pool no
     /// longer counts it. The pool's `request_timeout` becomes its response timeout.
-    pub fn take(mut this: Self) -> MultiplexedConnection {
-        let held = this.held.take().expect(HELD);
-        let mut connection = held.detach().into_connection();
-        if let Some(limit) = this.limit {
+    ///
+    /// Clones of `this` go on using the same connection, as clones of the returned one would.
+    pub fn take(this: Self) -> MultiplexedConnection {
+        this.own.detach();
+        let mut connection = this.connection;
+        if let Some(limit) = this.own.limit {
             connection.set_response_timeout(limit);
         }
         connection
     }
 
-    /// None for commands that may wait by themselves: they say for how long.
+    /// Commands that wait by themselves have as much longer as they say.
     fn limit_for<'a>(&self, commands: impl IntoIterator<Item = &'a Cmd>) -> Option<Duration> {
-        let blocks = |cmd: &Cmd| keys::find(cmd).is_some_and(|info| info.is_blocking(cmd));
-        self.limit.filter(|_| !commands.into_iter().any(blocks))
+        let patience = |cmd| keys::patience(keys::find(cmd)?, cmd);
+        let waits = commands.into_iter().filter_map(patience);
+        waits.fold(self.own.limit, |limit, own| own.extend(limit))
     }
 
-    /// Marks the connection for as long as a request is under way, and for good if `mark`.
-    async fn run<T>(
-        &mut self,
-        mark: bool,
-        limit: Option<Duration>,
-        request: impl AsyncFnOnce(&Pooled<Connector>) -> RedisResult<T>,
-    ) -> RedisResult<T> {
-        let marked = self.marked || mark;
-        self.marked = true;
-        let held = self.held.as_ref().expect(HELD);
-        let outcome = match limit {
-            Some(limit) => match tokio::time::timeout(limit, request(held)).await {
-                Ok(outcome) => outcome,
-                // Still marked: the answer may yet come, to nobody.
-                Err(_) => {
-                    let what = format!("no answer within {limit:?} (request_timeout)");
-                    return Err(error::timed_out(what));
-                }
-            },
-            None => request(held).await,
-        };
-        self.marked = marked;
-        if outcome
-            .as_ref()
-            .is_err_and(RedisError::is_unrecoverable_error)
-        {
-            self.pool.doubt_idle();
+    async fn command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+        let change = keys::session(cmd);
+        let kind = change.map_or(Kind::Plain, |_| Kind::Changing);
+        let limit = self.limit_for([cmd]);
+        let request = self.own.begin(kind);
+        let answer = within(limit, self.connection.send_packed_command(cmd)).await;
+        match &answer {
+            Ok(value) => {
+                self.own.notice(value);
+                request.answered(|session| match change {
+                    // Whose answer nobody waits for.
+                    Some(_) if cmd.is_no_response() => session.stain(),
+                    Some(change) => session.answered(change, value),
+                    None => {}
+                });
+            }
+            Err(error) => self.own.notice_error(error),
         }
-        outcome
+        answer
+    }
+
+    async fn pipeline(
+        &mut self,
+        pipeline: &Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        let changing = pipeline.cmd_iter().any(keys::touches_session);
+        let kind = match pipeline.is_transaction() {
+            _ if changing => Kind::Changing,
+            true => Kind::Atomic,
+            false => Kind::Plain,
+        };
+        let limit = self.limit_for(pipeline.cmd_iter());
+        let request = self.own.begin(kind);
+        let sent = self
+            .connection
+            .send_packed_commands(pipeline, offset, count);
+        let answer = within(limit, sent).await;
+        match &answer {
+            Ok(values) => values.iter().for_each(|value| self.own.notice(value)),
+            Err(error) => self.own.notice_error(error),
+        }
+        // Not an answer, but none: the request is taken for dropped.
+        if let Err(error) = &answer
+            && error.clone().into_server_errors().is_none()
+        {
+            return answer;
+        }
+        request.answered(|session| match kind {
+            Kind::Plain => {}
+            Kind::Atomic if offset + count == pipeline.len() + 2 => session.transaction(&answer),
+            Kind::Changing if !pipeline.is_transaction() && offset == 0 => match &answer {
+                Ok(values) => {
+                    let answered = pipeline.cmd_iter().zip(values);
+                    for (cmd, value) in answered {
+                        if let Some(change) = keys::session(cmd) {
+                            session.answered(change, value);
+                        }
+                    }
+                }
+                Err(_) => session.stain(),
+            },
+            // What was done inside of the transaction, or what the answers are of, is not followed.
+            Kind::Atomic | Kind::Changing => session.stain(),
+        });
+        answer
     }
 }
 
-/// Cancel-safe, in that a connection whose request was dropped is not used again. What has been
-/// sent may run all the same.
+/// Ends a request at its limit.
+async fn within<T>(
+    limit: Option<Duration>,
+    request: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    match limit {
+        Some(limit) => match tokio::time::timeout(limit, request).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let what = format!("no answer within {limit:?} (request_timeout)");
+                Err(error::timed_out(what))
+            }
+        },
+        None => request.await,
+    }
+}
+
+/// Cancel-safe, in that a connection whose request was dropped is not used by others again. What has
+/// been sent may run all the same.
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         if cmd.args_iter().len() == 0 {
             return Box::pin(ready(Err(error::empty())));
         }
-        let (mark, limit) = (keys::touches_session(cmd), self.limit_for([cmd]));
-        Box::pin(self.run(mark, limit, async move |link| link.command(cmd).await))
+        Box::pin(self.command(cmd))
     }
 
     fn req_packed_commands<'a>(
@@ -136,34 +209,19 @@ impl ConnectionLike for Connection {
         if pipeline.cmd_iter().any(|cmd| cmd.args_iter().len() == 0) {
             return Box::pin(ready(Err(error::empty())));
         }
-        let mark = pipeline.cmd_iter().any(keys::touches_session);
-        let limit = self.limit_for(pipeline.cmd_iter());
-        Box::pin(self.run(mark, limit, async move |link| {
-            link.pipeline(pipeline, offset, count).await
-        }))
+        Box::pin(self.pipeline(pipeline, offset, count))
     }
 
+    /// That of the last `SELECT` which was answered.
     fn get_db(&self) -> i64 {
-        self.held.as_ref().expect(HELD).db()
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Some(held) = self.held.take()
-            && self.marked
-        {
-            held.discard();
-        }
+        self.own.session(|session| session.db())
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("marked", &self.marked)
+            .field("own", &self.own)
             .finish_non_exhaustive()
     }
 }
-
-const HELD: &str = "a connection is there until it is taken or dropped";

@@ -2,38 +2,175 @@
 //!
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
+mod reading;
+
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
+use redis::io::AsyncDNSResolver;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisFuture,
+    RedisResult, Value,
+};
+use tokio::net::lookup_host;
 
-use crate::plan::Item;
+use crate::plan::{Outgoing, Prelude};
+use crate::readers::ReadFrom;
+use crate::settings::Settings;
+
+use reading::Zone;
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
+    introduction: Vec<Cmd>,
+    /// How reads may go to replicas, if so.
+    reading: Option<Reading>,
+}
+
+/// What a connection is prepared for.
+#[derive(Default)]
+struct Reading {
+    /// Set if the server is to be asked for its zone.
+    zone: Option<Zone>,
 }
 
 impl Connector {
-    pub(crate) fn new(info: ConnectionInfo) -> RedisResult<Self> {
+    pub(crate) fn new(info: ConnectionInfo, settings: &Settings) -> RedisResult<Self> {
+        let zone = match (&settings.read_from, &settings.zones) {
+            (ReadFrom::AvailabilityZone(_), None) => Some(Zone::new()),
+            _ => None,
+        };
         Ok(Self {
-            client: Client::open(with_user_timeout(info))?,
-            // The pool and the request path have deadlines of their own, which cover more.
-            config: AsyncConnectionConfig::new()
-                .set_connection_timeout(None)
-                .set_response_timeout(None),
+            reading: settings
+                .read_from
+                .asks_replicas()
+                .then_some(Reading { zone }),
+            ..Self::named(info, settings, &settings.client_name())?
+        })
+    }
+
+    /// The zone that the server has said it is in, if it was to be asked and has answered.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        let zone = self.reading.as_ref()?.zone.as_ref()?;
+        zone.get().map(String::as_str)
+    }
+
+    /// For connections that carry no requests; `purpose` stands behind their name.
+    pub(crate) fn apart(
+        info: ConnectionInfo,
+        settings: &Settings,
+        purpose: &str,
+    ) -> RedisResult<Self> {
+        let name = match settings.client_name() {
+            name if name.is_empty() => name,
+            name => format!("{name}:{purpose}"),
+        };
+        Self::named(info, settings, &name)
+    }
+
+    fn named(info: ConnectionInfo, settings: &Settings, name: &str) -> RedisResult<Self> {
+        let introduction = introduction(&info, name);
+        let (info, config) = certified(with_user_timeout(info), settings);
+        Ok(Self {
+            client: Client::open(info)?,
+            config,
+            introduction,
+            reading: None,
         })
     }
 
     pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {
         let client = &self.client;
-        client
+        let mut connection = client
             .get_multiplexed_async_connection_with_config(&self.config)
-            .await
+            .await?;
+        for cmd in &self.introduction {
+            connection.send_packed_command(cmd).await?;
+        }
+        if let Some(reading) = &self.reading {
+            reading::prepare(&mut connection, reading.zone.as_ref()).await?;
+        }
+        Ok(connection)
     }
 }
+
+/// redis-rs expects the certificate of the host that it is to connect to. Where it is for another name, that
+/// is what redis-rs is told, and the name is resolved to the host.
+fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, AsyncConnectionConfig) {
+    let config = settings.connection.clone();
+    match (info.addr().clone(), settings.tls_server_name.as_deref()) {
+        (
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                tls_params,
+            },
+            Some(name),
+        ) => {
+            let named = ConnectionAddr::TcpTls {
+                host: name.to_owned(),
+                port,
+                insecure,
+                tls_params,
+            };
+            let config = config.set_dns_resolver(Behind { host });
+            (info.set_addr(named), config)
+        }
+        _ => (info, config),
+    }
+}
+
+/// Resolves every name to one host.
+struct Behind {
+    host: String,
+}
+
+impl AsyncDNSResolver for Behind {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        _: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        Box::pin(async move {
+            let found: Vec<_> = lookup_host((self.host.as_str(), port)).await?.collect();
+            let found: Box<dyn Iterator<Item = SocketAddr> + Send> = Box::new(found.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+/// What a server is told of who is there: for people who read `CLIENT LIST`, so nobody waits for the
+/// answers, and a server that knows no `CLIENT SETINFO` (before 7.2) or a user that may not run it does no harm.
+///
+/// redis-rs has told its own name and version in the handshake; its name becomes
+/// `redis-rs(wait-pool-redis_v…)`, [as is the custom](https://redis.io/docs/latest/commands/client-setinfo/)
+/// of what stands on another library, unless the application has set or forbidden it.
+fn introduction(info: &ConnectionInfo, name: &str) -> Vec<Cmd> {
+    let mut commands = Vec::new();
+    if !name.is_empty() {
+        commands.push(redis::cmd("CLIENT").arg("SETNAME").arg(name).take());
+    }
+    let settings = info.redis_settings();
+    if !settings.skip_set_lib_name() && settings.lib_name().is_none() {
+        let library = redis::cmd("CLIENT")
+            .arg("SETINFO")
+            .arg("LIB-NAME")
+            .arg(LIBRARY)
+            .take();
+        commands.push(library);
+    }
+    for cmd in &mut commands {
+        cmd.set_no_response(true);
+    }
+    commands
+}
+
+const LIBRARY: &str = concat!("redis-rs(wait-pool-redis_v", env!("CARGO_PKG_VERSION"), ")");
 
 impl wait_pool::Manager for Connector {
     type Connection = Link;
@@ -97,33 +234,70 @@ impl Link {
         self.judge(sent.await)
     }
 
-    /// Sends items in one write, each behind an `ASKING` of its own if `asking`.
-    pub(crate) async fn items(&self, items: &[Item<'_>], asking: bool) -> RedisResult<Vec<Value>> {
+    /// Sends commands in one write, each behind its prelude. Gives as many answers as there are commands,
+    /// unless the server gave another number.
+    pub(crate) async fn commands(&self, commands: &[Outgoing<'_>]) -> RedisResult<Vec<Value>> {
         // A command whose answer is not wanted has it all the same here: it may be a redirect.
-        if let ([item], false) = (items, asking)
-            && !item.cmd.is_no_response()
+        if let [Outgoing { cmd, prelude: None }] = commands
+            && !cmd.is_no_response()
         {
-            return Ok(vec![self.command(item.cmd).await?]);
+            return Ok(vec![self.command(cmd).await?]);
         }
-        let each = if asking { 2 } else { 1 };
-        let mut pipeline = Pipeline::with_capacity(items.len() * each);
-        for item in items {
-            if asking {
-                pipeline.cmd("ASKING");
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for Outgoing { cmd, prelude } in commands {
+            match prelude {
+                Some(Prelude::Asking) => drop(pipeline.cmd("ASKING")),
+                Some(Prelude::Script(load)) => drop(pipeline.add_command((**load).clone())),
+                None => {}
             }
-            pipeline.add_command(item.cmd.clone());
+            pipeline.add_command((*cmd).clone());
         }
         let values = self.pipeline(&pipeline, 0, pipeline.len()).await?;
-        Ok(values.into_iter().skip(each - 1).step_by(each).collect())
+        if pipeline.len() == commands.len() || values.len() != pipeline.len() {
+            return Ok(values);
+        }
+        let mut values = values.into_iter();
+        let own = |command: &Outgoing<'_>| {
+            command.prelude.and_then(|_| values.next());
+            values.next()
+        };
+        Ok(commands.iter().filter_map(own).collect())
+    }
+
+    /// Sends a transaction behind `ASKING`. A server forgets `ASKING` after the next command, but not
+    /// between `MULTI` and `EXEC`.
+    pub(crate) async fn asking(
+        &self,
+        transaction: &Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        let mut pipeline = Pipeline::with_capacity(transaction.len() + 3);
+        pipeline.cmd("ASKING").cmd("MULTI");
+        for cmd in transaction.cmd_iter() {
+            pipeline.add_command(cmd.clone());
+        }
+        pipeline.cmd("EXEC");
+        let mut values = self.pipeline(&pipeline, 0, pipeline.len()).await?;
+        let aborted = matches!(values.last(), Some(Value::ServerError(_)));
+        let is_error = |value: &&Value| matches!(value, Value::ServerError(_));
+        match values.iter().find(is_error).filter(|_| aborted) {
+            Some(first) => Err(first.clone().extract_error().expect_err("it is an error")),
+            None => {
+                values.drain(..(offset + 1).min(values.len()));
+                values.truncate(count);
+                Ok(values)
+            }
+        }
     }
 
     pub(crate) fn db(&self) -> i64 {
         self.connection.get_db()
     }
 
-    /// The connection itself, for somebody who takes it out of the pool.
-    pub(crate) fn into_connection(self) -> MultiplexedConnection {
-        self.connection
+    /// A handle of the connection itself, for somebody who has it alone.
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
     }
 
     fn judge<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {

@@ -28,6 +28,9 @@ pub enum BuildError {
     /// A URL that redis-rs does not understand.
     #[error("the URL is not understood: {0}")]
     Url(RedisError),
+    /// Certificates that are not understood.
+    #[error("tls: {0}")]
+    Tls(RedisError),
     /// A URL that this kind of pool has no use for.
     #[error("the URL does not fit: {0}")]
     Unfit(&'static str),
@@ -48,6 +51,8 @@ pub(crate) enum FailureKind {
     NoConnection,
     /// No connection came free in time. Nothing has been sent.
     Busy,
+    /// As many wait for a connection as may, or for too long. Nothing has been sent.
+    QueueFull,
     /// No answer came in time. It may have run.
     NoAnswer,
     /// The connection was found dead, or died before the answer came. It may have run.
@@ -66,6 +71,7 @@ impl Failure {
             AcquireError::Timeout(timeout) if timeout.status.size > timeout.status.opening => {
                 FailureKind::Busy
             }
+            AcquireError::QueueFull { .. } | AcquireError::Overloaded(_) => FailureKind::QueueFull,
             _ => FailureKind::NoConnection,
         };
         Self {
@@ -122,6 +128,28 @@ impl Failure {
         }
     }
 
+    /// Answers of several nodes that cannot be made one.
+    pub(crate) fn unmergeable() -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            error: (
+                ErrorKind::UnexpectedReturnType,
+                "the nodes' answers to this command do not fit together",
+            )
+                .into(),
+            node: None,
+        }
+    }
+
+    /// A scan whose cursor is none.
+    pub(crate) fn no_cursor() -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            error: (ErrorKind::Client, "SCAN needs a cursor, which is a number").into(),
+            node: None,
+        }
+    }
+
     /// A slot that nobody serves, with the code that servers have for it.
     pub(crate) fn unserved() -> Self {
         let detail = "no node serves the slot of this key".to_owned();
@@ -137,6 +165,7 @@ impl Failure {
         let code = match self.kind {
             FailureKind::NoConnection => "NOCONNECTION",
             FailureKind::Busy | FailureKind::NoAnswer => "TIMEOUT",
+            FailureKind::QueueFull => "QUEUEFULL",
             FailureKind::ConnectionLost => "CONNECTIONLOST",
             FailureKind::Unserved => "CLUSTERDOWN",
             FailureKind::Refused => self.error.code().unwrap_or("ERR"),
@@ -163,6 +192,8 @@ pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) ->
     }
     let kind = match &error {
         AcquireError::Timeout(_) => io::ErrorKind::TimedOut,
+        // Another attempt at once would only make the crowd larger.
+        AcquireError::QueueFull { .. } | AcquireError::Overloaded(_) => io::ErrorKind::ResourceBusy,
         AcquireError::Connect(cause) => match connect_refused(cause) {
             true => io::ErrorKind::ConnectionRefused,
             false => io::ErrorKind::NotConnected,
@@ -254,6 +285,17 @@ pub(crate) fn no_topology(node: &NodeAddr, error: RedisError) -> RedisError {
         }
         kind => (kind, "the cluster is not known", told).into(),
     }
+}
+
+/// The cluster has no node with this address.
+pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
+    let detail = node.to_string();
+    (
+        ErrorKind::Client,
+        "the cluster has no node with this address",
+        detail,
+    )
+        .into()
 }
 
 /// No node of the cluster serves any slot.

@@ -7,12 +7,20 @@ mod command;
 mod extract;
 mod index;
 mod irregular;
+mod module;
 mod name;
+mod patience;
+mod policy;
 mod session;
 mod table;
 
 #[cfg(test)]
 mod getkeys_test;
 
-pub(crate) use command::{CommandInfo, RequestPolicy, UNLISTED, find};
-pub(crate) use session::touches_session;
+pub(crate) use command::{CommandInfo, UNLISTED, find};
+pub(crate) use module::Commands;
+pub use module::ModuleCommand;
+pub(crate) use patience::{Patience, patience};
+pub(crate) use policy::RequestPolicy;
+pub use policy::ResponsePolicy;
+pub(crate) use session::{SessionCommand, session, touches_session};

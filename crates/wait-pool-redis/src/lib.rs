@@ -15,11 +15,12 @@
 //! | what happened | how it shows |
 //! |---|---|
 //! | no answer, or no connection, within `request_timeout` | `is_timeout()` |
+//! | as many wait for a connection to a node as `max_waiters` allows | `is_io_error()`, and none of the others |
 //! | nobody listens at a node | `is_connection_refusal()` |
 //! | the connection was lost; a write may have run | `is_connection_dropped()` |
 //! | a wrong password or user | `kind()` is `AuthenticationFailed` |
 //! | a command that needs a connection of its own, or a closed pool | `kind()` is `Client` |
-//! | some positions of a pipeline have no answer | per position, `code()` is `TIMEOUT`, `NOCONNECTION`, `CONNECTIONLOST` or `CLUSTERDOWN` |
+//! | some positions of a pipeline have no answer | per position, `code()` is `TIMEOUT`, `QUEUEFULL`, `NOCONNECTION`, `CONNECTIONLOST` or `CLUSTERDOWN` |
 //!
 //! In a pipeline that was answered in part, `ignore_errors()` shows the values and, in their places,
 //! the errors. Without it redis-rs makes one error of them all, whose
@@ -45,8 +46,10 @@
 //! # redis-rs
 //!
 //! It is re-exported as [`redis`], version 1, without its default features: what an application needs
-//! of them (`script`, `streams`, …) it turns on in its own dependency on `redis`. So with TLS:
-//! `rediss://` works where `redis` has `tokio-rustls-comp`.
+//! of them (`script`, `streams`, …) it turns on in its own dependency on `redis`.
+//!
+//! This crate's features concern what its builders offer, and have redis-rs's names: `tokio-rustls-comp` for
+//! `rediss://` and certificates of one's own, `tls-rustls-webpki-roots`, `tls-rustls-insecure`, `token-based-authentication`.
 
 pub use redis;
 pub use wait_pool;
@@ -55,25 +58,39 @@ pub mod cluster;
 mod config;
 mod connection;
 mod connector;
+#[cfg(feature = "token-based-authentication")]
+mod credentials;
 mod dispatch;
 mod error;
+mod handle;
 mod keys;
 mod lookup;
 mod node;
 mod nodes;
+mod pinned;
 mod plan;
 mod pool;
+mod pool_error;
+mod readers;
 mod redirect;
 mod refresh;
 mod route;
+mod session;
 mod settings;
 mod slot;
+#[cfg(feature = "tls-rustls")]
+mod tls;
 mod topology;
 
 pub use config::Builder;
 pub use connection::Connection;
+pub use deadpool::managed::TimeoutType;
 pub use error::BuildError;
+pub use handle::Handle;
+pub use keys::{ModuleCommand, ResponsePolicy};
 pub use lookup::{Fields, Keys, Lookup, LookupError, LookupResult, RowRead, Rows};
 pub use node::NodeAddr;
 pub use pool::Pool;
+pub use pool_error::{HookError, PoolError};
+pub use readers::ReadFrom;
 pub use slot::Slot;

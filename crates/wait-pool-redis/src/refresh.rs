@@ -93,6 +93,11 @@ impl Topologies {
         self.source.is_sharded()
     }
 
+    /// Whether there is anything to look up.
+    pub(crate) const fn may_change(&self) -> bool {
+        self.source.may_change()
+    }
+
     /// The current topology; the first caller has it fetched and waits for it.
     ///
     /// # Errors

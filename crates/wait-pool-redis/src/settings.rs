@@ -3,9 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::AsyncConnectionConfig;
+use wait_pool::{Builder, Manager, QueuePolicy};
+
+use crate::keys::Commands;
+use crate::readers::{ReadFrom, Zones};
+
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
+    /// What connections are called at the server; the pool's name unless set.
+    pub(crate) client_name: Option<Arc<str>>,
     /// Of one server, or of each node.
     pub(crate) max_connections: usize,
     pub(crate) max_leases: usize,
@@ -15,14 +23,40 @@ pub(crate) struct Settings {
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) check_idle_after: Duration,
     pub(crate) connect_backoff: (Duration, Duration),
+    /// What redis-rs is to do for a connection beside opening it.
+    pub(crate) connection: AsyncConnectionConfig,
+    /// What the servers' certificates are for, if it is not their address.
+    pub(crate) tls_server_name: Option<Arc<str>>,
+    /// Those that the user has described.
+    pub(crate) commands: Commands,
+    pub(crate) retry_writes: bool,
+    pub(crate) read_from: ReadFrom,
+    /// Where the nodes are, if the user says so.
+    pub(crate) zones: Option<Zones>,
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
+    pub(crate) core: Core,
+}
+
+/// What is handed on to each node's pool as it is; the defaults are the core's.
+#[derive(Clone, Debug)]
+pub(crate) struct Core {
+    pub(crate) max_waiters: usize,
+    pub(crate) min_idle: usize,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) check_timeout: Duration,
+    pub(crate) claim_timeout: Duration,
+    pub(crate) queue_policy: QueuePolicy,
+    pub(crate) slow_acquire_after: Option<Duration>,
+    pub(crate) leak_warning_after: Option<Duration>,
 }
 
 impl Settings {
     pub(crate) fn new(bound: &'static str) -> Self {
         Self {
             name: Arc::from("redis"),
+            client_name: None,
             max_connections: 16,
             max_leases: 64,
             max_connecting: 2,
@@ -32,8 +66,35 @@ impl Settings {
             request_timeout: Some(Duration::from_secs(5)),
             check_idle_after: Duration::from_secs(30),
             connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
+            // The pool and the request path have deadlines of their own, which cover more.
+            connection: AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None),
+            tls_server_name: None,
+            commands: Commands::default(),
+            retry_writes: false,
+            read_from: ReadFrom::Primary,
+            zones: None,
             bound,
+            core: Core {
+                max_waiters: usize::MAX,
+                min_idle: 0,
+                idle_timeout: Some(Duration::from_secs(10 * 60)),
+                max_lifetime: Some(Duration::from_secs(30 * 60)),
+                check_timeout: Duration::from_secs(1),
+                claim_timeout: Duration::from_millis(250),
+                queue_policy: QueuePolicy::Fifo,
+                slow_acquire_after: Some(Duration::from_secs(2)),
+                leak_warning_after: None,
+            },
         }
+    }
+
+    /// What connections are called at the server, which takes no spaces and nothing outside of ASCII.
+    pub(crate) fn client_name(&self) -> String {
+        let name = self.client_name.as_ref().unwrap_or(&self.name);
+        let fit = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+        name.chars().map(fit).collect()
     }
 
     /// The name that the builder here has for a setting of the pool below.
@@ -42,5 +103,21 @@ impl Settings {
             "max_size" => self.bound,
             other => other,
         }
+    }
+}
+
+impl Core {
+    /// Sets all of it.
+    pub(crate) fn apply<M: Manager>(&self, builder: Builder<M>) -> Builder<M> {
+        builder
+            .max_waiters(self.max_waiters)
+            .min_idle(self.min_idle)
+            .idle_timeout(self.idle_timeout)
+            .max_lifetime(self.max_lifetime)
+            .check_timeout(self.check_timeout)
+            .claim_timeout(self.claim_timeout)
+            .queue_policy(self.queue_policy)
+            .slow_acquire_after(self.slow_acquire_after)
+            .leak_warning_after(self.leak_warning_after)
     }
 }

@@ -85,6 +85,25 @@ impl Topology {
         owners.find(taken).map(|owner| usize::from(*owner))
     }
 
+    /// The shard that owns the first served slot from this one on, its lowest slot, and that of the shard which
+    /// comes next if they are ordered by their lowest slots.
+    pub(crate) fn scan_step(&self, slot: Slot) -> Option<(usize, Slot, Option<Slot>)> {
+        let number = usize::from(slot.number());
+        let served = |owner: &&ShardIndex| **owner != UNASSIGNED;
+        let shard = *self.owners[number..].iter().find(served)?;
+        let lowest = self.owners.iter().position(|&owner| owner == shard)?;
+        let mut seen = vec![false; self.shards.len()];
+        let first_of_another = |&(at, &owner): &(usize, &ShardIndex)| {
+            owner != UNASSIGNED
+                && !std::mem::replace(&mut seen[usize::from(owner)], true)
+                && at > lowest
+        };
+        let next = self.owners.iter().enumerate().find(first_of_another);
+        let slot = |at: usize| Slot::new(u16::try_from(at).ok()?);
+        let next = next.and_then(|(at, _)| slot(at));
+        Some((usize::from(shard), slot(lowest)?, next))
+    }
+
     /// The primary of the shard with this index.
     ///
     /// # Panics
@@ -250,6 +269,21 @@ mod tests {
         topology.owners[8192..].fill(UNASSIGNED);
         assert_eq!(topology.owner_from(slot(8000), any), Some(0));
         assert_eq!(topology.owner_from(slot(8000), |shard| shard != 0), None);
+    }
+
+    #[test]
+    fn shards_are_ordered_by_their_lowest_slots() {
+        let mut topology = halves();
+        topology.owners[10_000..11_000].fill(0);
+        topology.owners[..3].fill(UNASSIGNED);
+        let first = Some((0, slot(3), Some(slot(8192))));
+        assert_eq!(topology.scan_step(slot(0)), first);
+        assert_eq!(topology.scan_step(slot(10_500)), first);
+        let second = Some((1, slot(8192), None));
+        assert_eq!(topology.scan_step(slot(8192)), second);
+        assert_eq!(topology.scan_step(slot(16_383)), second);
+        topology.owners[16_000..].fill(UNASSIGNED);
+        assert_eq!(topology.scan_step(slot(16_001)), None);
     }
 
     #[test]

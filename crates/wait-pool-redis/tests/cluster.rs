@@ -507,20 +507,6 @@ async fn a_script_is_loaded_wherever_its_keys_may_be() {
 }
 
 #[tokio::test]
-async fn commands_for_every_shard_are_refused() {
-    let cluster = start(3);
-    let mut pool = pool(&cluster, |builder| builder);
-    for name in ["DBSIZE", "FLUSHALL", "SCAN"] {
-        let error = redis::cmd(name)
-            .arg(0)
-            .query_async::<()>(&mut pool)
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains("every shard"), "{error}");
-    }
-}
-
-#[tokio::test]
 async fn a_server_without_cluster_mode_is_reported_as_such() {
     let server = testbed::Server::start().unwrap();
     let mut pool = Pool::builder([server.url()]).build().unwrap();

@@ -49,15 +49,18 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "node", "settings", "slot"],
+                modules: &["error", "hook", "node", "pool_error", "slot"],
             },
             Layer {
                 name: "decisions",
-                modules: &["keys", "plan", "redirect", "route", "topology"],
+                modules: &[
+                    "keys", "plan", "readers", "redirect", "route", "session", "settings",
+                    "topology",
+                ],
             },
             Layer {
                 name: "effects",
-                modules: &["connector", "dispatch", "nodes", "refresh"],
+                modules: &["connector", "dispatch", "nodes", "pinned", "refresh"],
             },
             Layer {
                 name: "face",
@@ -65,11 +68,14 @@ const CRATES: &[(&str, &[Layer])] = &[
                     "cluster",
                     "config",
                     "connection",
+                    "credentials",
+                    "handle",
                     "lookup",
                     "metrics",
                     "pipeline",
                     "pool",
                     "sentinel",
+                    "tls",
                 ],
             },
         ],

@@ -25,7 +25,7 @@ impl Dispatch {
         deadline: Option<Instant>,
     ) -> Vec<Result<Value, Failure>> {
         match self.each(commands, deadline).await {
-            Ok(answers) => answers.into_results(),
+            Ok(answers) => answers.into_positions().collect(),
             Err(error) => vec![Err(Failure::before_sending(error)); commands.len()],
         }
     }
@@ -72,9 +72,6 @@ impl Dispatch {
         if Handle::try_current().is_err() {
             return Err(error::no_runtime());
         }
-        let items = commands.iter().enumerate();
-        let items = items.map(|(position, cmd)| self.item(position, cmd));
-        let items = items.collect::<RedisResult<Vec<_>>>()?;
-        self.answers(&items, None, deadline).await
+        self.batch(self.pieces(commands)?, None, deadline).await
     }
 }

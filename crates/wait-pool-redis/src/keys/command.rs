@@ -5,14 +5,16 @@ use redis::Cmd;
 use super::extract::{self, Begin, KeySpec};
 use super::index::line;
 use super::name::{Name, args};
+use super::policy::{RequestPolicy, ResponsePolicy};
 
 /// What the server says of one command or subcommand.
-#[derive(Debug)]
-pub(crate) struct CommandInfo {
-    name: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CommandInfo<'t> {
+    name: &'t str,
     flags: u8,
-    keys: &'static [KeySpec],
+    keys: &'t [KeySpec],
     request: RequestPolicy,
+    response: ResponsePolicy,
 }
 
 /// Changes data.
@@ -30,27 +32,12 @@ pub(super) const NO_MULTI: u8 = 1 << 5;
 /// Is told by its second word, which has a line of its own.
 pub(super) const CONTAINER: u8 = 1 << 6;
 
-/// Whom a cluster client should send a command to, by the server's tips.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RequestPolicy {
-    /// The owner of its keys; without keys, any node.
-    Default,
-    /// Every node, replicas too.
-    AllNodes,
-    /// Every primary.
-    AllShards,
-    /// The owners of its keys, each with its own part.
-    MultiShard,
-    /// A way of its own, as a cursor that goes from node to node.
-    Special,
-}
-
 /// What a command that is not in the table is taken for. Those are commands of modules and of newer servers:
 /// nearly all of them have one key, as their first argument, and any of them might write.
-pub(crate) static UNLISTED: CommandInfo = command("", WRITE).keys_at(&[extract::key(1)]);
+pub(crate) const UNLISTED: CommandInfo<'static> = command("", WRITE).keys_at(&[extract::key(1)]);
 
 /// The command's line in the table; that of a subcommand where it has one. Upper and lower case are one.
-pub(crate) fn find(cmd: &Cmd) -> Option<&'static CommandInfo> {
+pub(crate) fn find(cmd: &Cmd) -> Option<&'static CommandInfo<'static>> {
     let mut words = args(cmd);
     let name = Name::new(words.next()?)?;
     let found = line(name.as_bytes())?;
@@ -63,9 +50,9 @@ pub(crate) fn find(cmd: &Cmd) -> Option<&'static CommandInfo> {
     Some(subcommand.unwrap_or(found))
 }
 
-impl CommandInfo {
+impl<'t> CommandInfo<'t> {
     /// The name in upper case, a subcommand's as `CONTAINER|NAME`; empty for [`UNLISTED`].
-    pub(crate) const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'t str {
         self.name
     }
 
@@ -142,25 +129,51 @@ impl CommandInfo {
     pub(crate) const fn request_policy(&self) -> RequestPolicy {
         self.request
     }
+
+    /// What to make of several answers.
+    pub(crate) const fn response_policy(&self) -> ResponsePolicy {
+        self.response
+    }
+
+    /// Where a command that may be cut by its keys has them: the first one's position, the last one's,
+    /// counted from the end where it is negative, and how many arguments belong to each.
+    pub(crate) const fn key_range(&self) -> Option<(usize, isize, usize)> {
+        match self.keys {
+            [
+                KeySpec::Range {
+                    begin: Begin::At(first),
+                    last,
+                    step,
+                    limit: 0,
+                },
+            ] => Some((*first, *last, *step)),
+            _ => None,
+        }
+    }
 }
 
 /// A line of the table, to which the methods below add what not every command has.
-pub(super) const fn command(name: &'static str, flags: u8) -> CommandInfo {
+pub(super) const fn command(name: &str, flags: u8) -> CommandInfo<'_> {
     CommandInfo {
         name,
         flags,
         keys: &[],
         request: RequestPolicy::Default,
+        response: ResponsePolicy::Default,
     }
 }
 
-impl CommandInfo {
-    pub(super) const fn keys_at(self, keys: &'static [KeySpec]) -> Self {
+impl<'t> CommandInfo<'t> {
+    pub(super) const fn keys_at(self, keys: &'t [KeySpec]) -> Self {
         Self { keys, ..self }
     }
 
     pub(super) const fn request(self, request: RequestPolicy) -> Self {
         Self { request, ..self }
+    }
+
+    pub(super) const fn response(self, response: ResponsePolicy) -> Self {
+        Self { response, ..self }
     }
 }
 

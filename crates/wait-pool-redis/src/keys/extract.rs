@@ -11,7 +11,7 @@ use super::irregular;
 use super::name::args;
 
 /// One key specification of a command.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum KeySpec {
     /// From the begin to `last`, every `step`th. Where `last` is negative it counts from the command's end,
     /// or, with a `limit` over 1, from the end of that part (2: the first half) of what is left.
@@ -33,7 +33,7 @@ pub(super) enum KeySpec {
 }
 
 /// Where a key specification begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Begin {
     /// At this position.
     At(usize),

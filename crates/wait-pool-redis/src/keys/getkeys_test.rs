@@ -140,7 +140,7 @@ fn flags_are_what_the_server_says() {
 
 /// Compares our keys in `cmd` with the server's, without regard to their order.
 #[track_caller]
-fn compare(info: &CommandInfo, cmd: &Cmd, connection: &mut Connection) -> Verdict {
+fn compare(info: &CommandInfo<'_>, cmd: &Cmd, connection: &mut Connection) -> Verdict {
     let Ok(mut theirs) = server_keys(cmd, connection) else {
         return Verdict::Refused;
     };
@@ -157,7 +157,7 @@ fn compare(info: &CommandInfo, cmd: &Cmd, connection: &mut Connection) -> Verdic
 }
 
 /// The server's specifications say where the channels are; its `COMMAND GETKEYS` leaves them out.
-fn compare_channel(info: &CommandInfo, cmd: &Cmd, connection: &mut Connection) -> Verdict {
+fn compare_channel(info: &CommandInfo<'_>, cmd: &Cmd, connection: &mut Connection) -> Verdict {
     let refusal = server_keys(cmd, connection).unwrap_err().to_string();
     let first = super::name::args(cmd).nth(1);
     if first.is_none() || !refusal.to_lowercase().contains("no key arguments") {

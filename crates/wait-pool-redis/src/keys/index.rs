@@ -7,7 +7,7 @@ use super::command::CommandInfo;
 use super::table::COMMANDS;
 
 /// The line with this name, which must be in upper case.
-pub(super) fn line(name: &[u8]) -> Option<&'static CommandInfo> {
+pub(super) fn line(name: &[u8]) -> Option<&'static CommandInfo<'static>> {
     let mut place = hash(name);
     loop {
         // An empty place ends the search, since it would have been taken by the line looked for.

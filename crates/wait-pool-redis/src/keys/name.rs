@@ -3,6 +3,7 @@
 use redis::{Arg, Cmd};
 
 /// A command's name in upper case, or `CONTAINER|SUBCOMMAND`, without an allocation.
+#[derive(Clone, Copy)]
 pub(super) struct Name {
     bytes: [u8; Self::LONGEST],
     len: usize,

@@ -8,66 +8,114 @@ use redis::Cmd;
 
 use super::name::{Name, args};
 
+/// What a command does to the connection it runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionCommand {
+    /// A transaction lives on its connection from WATCH to EXEC; whatever else is sent there meanwhile is
+    /// queued into it.
+    Watch,
+    /// Ends every WATCH.
+    Unwatch,
+    /// Commands are queued from here on.
+    Multi,
+    /// Runs what is queued and ends every WATCH.
+    Exec,
+    /// Drops what is queued and ends every WATCH.
+    Discard,
+    /// Which database the commands after it read and write; none if it says no number.
+    Select(Option<i64>),
+    /// The answer is a push for each channel, not a reply, and what is published comes to whoever reads next.
+    Subscribe,
+    /// The same for leaving channels. Without any named there is a push for each subscription.
+    Unsubscribe,
+    /// From here on what comes does not match what is asked: it is a stream, or no reply comes.
+    Deafening,
+    /// Anything else that stays on the connection.
+    Lasting,
+}
+
 /// Whether `cmd` leaves something on its connection that the next command there would notice.
 pub(crate) fn touches_session(cmd: &Cmd) -> bool {
-    let mut words = args(cmd);
-    let Some(name) = words.next().and_then(Name::new) else {
-        return false;
+    session(cmd).is_some()
+}
+
+/// What `cmd` does to its connection, if anything.
+pub(crate) fn session(cmd: &Cmd) -> Option<SessionCommand> {
+    use SessionCommand::{
+        Deafening, Discard, Exec, Lasting, Multi, Select, Subscribe, Unsubscribe, Unwatch, Watch,
     };
-    match name.as_bytes() {
-        // A transaction lives on its connection from WATCH to EXEC; whatever else is sent there meanwhile is
-        // queued into it.
-        b"WATCH" | b"UNWATCH" | b"MULTI" | b"EXEC" | b"DISCARD" => true,
 
-        // Which database the commands after it read and write.
-        b"SELECT" => true,
+    let mut words = args(cmd);
+    let name = words.next().and_then(Name::new)?;
+    let does = match name.as_bytes() {
+        b"WATCH" => Watch,
+        b"UNWATCH" => Unwatch,
+        b"MULTI" => Multi,
+        b"EXEC" => Exec,
+        b"DISCARD" => Discard,
 
-        // The answer is a push, not a reply, so replies would no longer match requests; and what is published
-        // comes to whoever reads next.
-        b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" => true,
-        b"UNSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE" => true,
+        b"SELECT" => Select(words.next().and_then(number)),
+
+        b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" => Subscribe,
+        b"UNSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE" => Unsubscribe,
 
         // From here on the connection is a stream of other clients' commands, or of the replication.
-        b"MONITOR" | b"SYNC" | b"PSYNC" | b"REPLCONF" => true,
+        b"MONITOR" | b"SYNC" | b"PSYNC" => Deafening,
+        b"REPLCONF" => Lasting,
 
         // Who one is, and which protocol is spoken. HELLO without arguments only asks, but is as seldom
         // used as it is harmless.
-        b"AUTH" | b"HELLO" => true,
+        b"AUTH" | b"HELLO" => Lasting,
 
         // Ends the session, that of all who share it.
-        b"RESET" | b"QUIT" => true,
+        b"RESET" | b"QUIT" => Lasting,
 
         // Whether a replica answers reads, and whether a node answers for a slot that it is still importing:
         // ASKING holds for whatever command comes next, which on a shared connection may be anybody's.
-        b"READONLY" | b"READWRITE" | b"ASKING" => true,
+        b"READONLY" | b"READWRITE" | b"ASKING" => Lasting,
 
-        b"CLIENT" => is_any_of(
-            words.next(),
-            &[
-                // OFF and SKIP: commands without replies.
-                b"REPLY",
-                // Invalidation messages, and which reads cause them.
-                b"TRACKING",
-                b"CACHING",
-                // The connection is the pool's; so are the name and the library it shows to operators.
-                b"SETNAME",
-                b"SETINFO",
-                // Whether this connection's reads count for eviction and expiry.
-                b"NO-EVICT",
-                b"NO-TOUCH",
-                // Valkey: which redirects the client understands, and whether it sees expired keys.
-                b"CAPA",
-                b"IMPORT-SOURCE",
-                // PAUSE, UNPAUSE, KILL and UNBLOCK are absent: they concern the server or other
-                // connections. The rest only asks.
-            ],
-        ),
+        b"CLIENT" => return client(words.next()?, words.next()),
 
         // The scripts that come after it run in the debugger. The other subcommands concern the server.
-        b"SCRIPT" => is_any_of(words.next(), &[b"DEBUG"]),
+        b"SCRIPT" if is_any_of(words.next(), &[b"DEBUG"]) => Lasting,
 
-        _ => false,
+        _ => return None,
+    };
+    Some(does)
+}
+
+fn client(subcommand: &[u8], argument: Option<&[u8]>) -> Option<SessionCommand> {
+    // Commands without replies.
+    if subcommand.eq_ignore_ascii_case(b"REPLY") {
+        return Some(match is_any_of(argument, &[b"OFF", b"SKIP"]) {
+            true => SessionCommand::Deafening,
+            false => SessionCommand::Lasting,
+        });
     }
+    let lasting = is_any_of(
+        Some(subcommand),
+        &[
+            // Invalidation messages, and which reads cause them.
+            b"TRACKING",
+            b"CACHING",
+            // The connection is the pool's; so are the name and the library it shows to operators.
+            b"SETNAME",
+            b"SETINFO",
+            // Whether this connection's reads count for eviction and expiry.
+            b"NO-EVICT",
+            b"NO-TOUCH",
+            // Valkey: which redirects the client understands, and whether it sees expired keys.
+            b"CAPA",
+            b"IMPORT-SOURCE",
+            // PAUSE, UNPAUSE, KILL and UNBLOCK are absent: they concern the server or other
+            // connections. The rest only asks.
+        ],
+    );
+    lasting.then_some(SessionCommand::Lasting)
+}
+
+fn number(word: &[u8]) -> Option<i64> {
+    str::from_utf8(word).ok()?.parse().ok()
 }
 
 fn is_any_of(word: Option<&[u8]>, list: &[&[u8]]) -> bool {
@@ -80,6 +128,26 @@ mod tests {
 
     fn touches(command: &str) -> bool {
         touches_session(Cmd::new().arg(command.split(' ').collect::<Vec<_>>()))
+    }
+
+    #[test]
+    fn what_they_do() {
+        use SessionCommand::{Deafening, Lasting, Select, Subscribe, Unsubscribe, Watch};
+        for (command, does) in [
+            ("watch k", Watch),
+            ("SELECT 3", Select(Some(3))),
+            ("SELECT x", Select(None)),
+            ("SELECT", Select(None)),
+            ("ssubscribe c", Subscribe),
+            ("PUNSUBSCRIBE", Unsubscribe),
+            ("MONITOR", Deafening),
+            ("client reply skip", Deafening),
+            ("CLIENT REPLY ON", Lasting),
+            ("CLIENT NO-EVICT ON", Lasting),
+        ] {
+            let words = command.split(' ').collect::<Vec<_>>();
+            assert_eq!(session(Cmd::new().arg(words)), Some(does), "{command}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub enum LookupError {
         /// What the caller was up against, where it waited for a connection.
         source: Option<RedisError>,
     },
-    /// The node could not be reached, or refused the login.
+    /// The node could not be reached, refused the login, or has as many callers waiting as it may.
     #[error("no connection{}: {source}", from(.node.as_ref()))]
     NoConnection {
         /// The node; `None` if it is the topology that nobody tells.
@@ -75,7 +75,7 @@ impl LookupError {
             {
                 Self::Client(error)
             }
-            FailureKind::NoConnection => Self::NoConnection {
+            FailureKind::NoConnection | FailureKind::QueueFull => Self::NoConnection {
                 node: node(),
                 source: error,
             },

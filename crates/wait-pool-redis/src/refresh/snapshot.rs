@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 use redis::RedisResult;
 
 use crate::nodes::{Node, Nodes};
+use crate::plan::Scan;
+use crate::readers::{self, ReadFrom, Reader};
 use crate::route::Route;
 use crate::slot::Slot;
 use crate::topology::Topology;
@@ -37,7 +39,6 @@ impl Snapshot {
     }
 
     /// The nodes that replicate a shard, made when somebody first asks for them. Opens nothing.
-    #[expect(dead_code, reason = "reads from replicas come next")]
     pub(crate) fn replicas(&self, shard: usize) -> &[Arc<Node>] {
         self.replicas[shard].get_or_init(|| {
             let replicas = &self.topology.shards()[shard].replicas;
@@ -52,8 +53,8 @@ impl Snapshot {
     pub(crate) fn primary(&self, route: Route, any: Slot) -> Option<Arc<Node>> {
         let shard = match route {
             Route::Slot(slot) => self.topology.shard_of(slot)?,
-            Route::Any | Route::Every if self.primaries.len() == 1 => 0,
-            Route::Any | Route::Every => {
+            _ if self.primaries.len() == 1 => 0,
+            _ => {
                 let answers = |shard: usize| self.primaries[shard].is_connected();
                 let known = self.topology.owner_from(any, answers);
                 known.or_else(|| self.topology.owner_from(any, |_| true))?
@@ -62,12 +63,50 @@ impl Snapshot {
         Some(Arc::clone(&self.primaries[shard]))
     }
 
+    /// The node of a slot's shard that a read goes to, other than `tried`.
+    pub(crate) fn reader(
+        &self,
+        slot: Slot,
+        from: &ReadFrom,
+        turn: usize,
+        tried: Option<&Node>,
+    ) -> Option<Arc<Node>> {
+        let shard = self.topology.shard_of(slot)?;
+        let primary = std::iter::once(&self.primaries[shard]);
+        let nodes: Vec<_> = primary.chain(self.replicas(shard)).collect();
+        let readers: Vec<_> = nodes
+            .iter()
+            .map(|node| Reader {
+                fit: node.health().is_fit()
+                    && tried.is_none_or(|tried| tried.addr() != node.addr()),
+                latency: node.health().latency(),
+                near: match from {
+                    ReadFrom::AvailabilityZone(here) => node.zone().map(|zone| zone == here),
+                    _ => None,
+                },
+            })
+            .collect();
+        Some(Arc::clone(nodes[readers::choose(from, &readers, turn)]))
+    }
+
     /// The primaries that serve slots.
     pub(crate) fn serving(&self) -> impl Iterator<Item = &Arc<Node>> {
         let serves = |shard: &usize| self.topology.serves(*shard);
         (0..self.primaries.len())
             .filter(serves)
             .map(|shard| &self.primaries[shard])
+    }
+
+    /// Every node, replicas too.
+    pub(crate) fn every_node(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let replicas = (0..self.primaries.len()).flat_map(|shard| self.replicas(shard));
+        self.primaries.iter().chain(replicas)
+    }
+
+    /// The node where a scan is that has come to this slot.
+    pub(crate) fn scanned(&self, slot: Slot) -> Option<(Arc<Node>, Scan)> {
+        let (shard, at, next) = self.topology.scan_step(slot)?;
+        Some((Arc::clone(&self.primaries[shard]), Scan { at, next }))
     }
 
     /// Another primary that serves slots.

@@ -7,6 +7,9 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+pub mod moving;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
 use testbed::{Cluster, Node};
@@ -31,6 +34,26 @@ pub fn clients(node: &Node) -> Vec<u64> {
         .collect();
     ids.sort_unstable();
     ids
+}
+
+/// What `CLIENT LIST` tells of the connections that a server has from clients, without the one that asks.
+pub fn client_list(node: &Node) -> Vec<HashMap<String, String>> {
+    let mut connection = node.connection().unwrap();
+    let own: String = redis::cmd("CLIENT")
+        .arg("ID")
+        .query(&mut connection)
+        .unwrap();
+    let mut list = redis::cmd("CLIENT");
+    list.arg("LIST").arg("TYPE").arg("NORMAL");
+    let list: String = list.query(&mut connection).unwrap();
+    let field = |field: &str| {
+        let (name, value) = field.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    list.lines()
+        .map(|line| line.split(' ').filter_map(field).collect())
+        .filter(|client: &HashMap<_, _>| client["id"] != own)
+        .collect()
 }
 
 /// How often a server has run a command since it started.
@@ -68,6 +91,21 @@ pub fn key_on(cluster: &Cluster, node: &Node, prefix: &str) -> String {
     key_where(prefix, |slot| {
         cluster.slot_owner(slot.number()).unwrap().port() == node.port()
     })
+}
+
+/// Waits until every node lists every replica as fit to be read from. Until data has come over from its
+/// primary it is listed as loading.
+pub async fn replicas_are_online(cluster: &Cluster) {
+    for node in cluster.masters() {
+        let key = key_on(cluster, node, "online");
+        run::<()>(node, &format!("SET {key} 1"));
+        run::<()>(node, &format!("DEL {key}"));
+    }
+    let online = |node: &Node| {
+        let shards = format!("{:?}", run::<redis::Value>(node, "CLUSTER SHARDS"));
+        shards.matches("online").count() == cluster.nodes().len()
+    };
+    until("replicas online", || cluster.nodes().iter().all(online)).await;
 }
 
 /// Waits for something that takes its time at the servers.

@@ -1,0 +1,75 @@
+//! The settings that are the core's: who may wait, and how long connections live.
+
+use std::time::Duration;
+
+use wait_pool::QueuePolicy;
+
+use super::Builder;
+
+impl<T> Builder<T> {
+    /// How many requests may wait for a connection to one server. One more fails at once: alone with
+    /// an I/O error whose source is [`wait_pool::AcquireError::QueueFull`], as a part of a pipeline
+    /// with the code `QUEUEFULL` in its positions; whoever [`queue_policy`](Self::queue_policy) refuses in
+    /// an overload is told the same way. Those wait, too, for whom a connection is being
+    /// opened. Default: no bound but the timeouts.
+    pub fn max_waiters(mut self, requests: usize) -> Self {
+        self.settings.core.max_waiters = requests;
+        self
+    }
+
+    /// How many connections to each server are kept idle, ready for a crowd: opened with the first
+    /// request to it, and replaced when they end. Default 0.
+    pub fn min_idle(mut self, connections: usize) -> Self {
+        self.settings.core.min_idle = connections;
+        self
+    }
+
+    /// How long a connection may be idle before it is closed, where more than
+    /// [`min_idle`](Self::min_idle) are. Default 10 minutes; `None` keeps it.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.core.idle_timeout = timeout.into();
+        self
+    }
+
+    /// How long a connection may live, less up to a fifth of that by chance. One in use takes no
+    /// more requests then, and is closed after its last answer. Default 30 minutes; `None` sets no
+    /// limit.
+    pub fn max_lifetime(mut self, longest: impl Into<Option<Duration>>) -> Self {
+        self.settings.core.max_lifetime = longest.into();
+        self
+    }
+
+    /// How long the `PING` of a connection that has been idle for long may take before it is closed.
+    /// Default 1 s.
+    pub fn check_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.core.check_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may lie with a request that nobody polls before it goes to the next in
+    /// line. Default 250 ms.
+    pub fn claim_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.core.claim_timeout = timeout;
+        self
+    }
+
+    /// Whom a free connection goes to. Default [`QueuePolicy::Fifo`].
+    pub fn queue_policy(mut self, policy: QueuePolicy) -> Self {
+        self.settings.core.queue_policy = policy;
+        self
+    }
+
+    /// From which wait on a `tracing` warning tells of a request that got its connection late.
+    /// Default 2 s; `None` never.
+    pub fn slow_acquire_after(mut self, wait: impl Into<Option<Duration>>) -> Self {
+        self.settings.core.slow_acquire_after = wait.into();
+        self
+    }
+
+    /// From when on a `tracing` warning tells of a connection that is still held, and where it was
+    /// taken. Default `None`: never.
+    pub fn leak_warning_after(mut self, held: impl Into<Option<Duration>>) -> Self {
+        self.settings.core.leak_warning_after = held.into();
+        self
+    }
+}

@@ -1,0 +1,170 @@
+//! A batch on its way: its parts side by side, and what becomes of each.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
+use redis::{Pipeline, RedisResult, Value};
+
+use super::target::Target;
+use super::{Dispatch, expiry, random_slot};
+use crate::error::Failure;
+use crate::plan::{self, Answers, Item, Outgoing, Part, Piece};
+use crate::redirect::Budget;
+use crate::route::Route;
+
+/// What a part came back with.
+pub(super) struct Outcome {
+    /// By the pieces' numbers.
+    pub(super) answered: Vec<(usize, Result<Value, Failure>)>,
+    pub(super) again: Vec<Part<Step>>,
+}
+
+/// Where a part goes, and what it may still spend.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    pub(super) target: Target,
+    /// How long it waits before.
+    pub(super) pause: Duration,
+    pub(super) budget: Budget,
+}
+
+impl Dispatch {
+    /// Runs pieces, which stand at the positions of their commands, until all are answered or the deadline has
+    /// passed. `pipeline` is what they are, whole and in order.
+    pub(super) async fn batch<'a>(
+        &'a self,
+        mut pieces: Vec<Piece<'a>>,
+        pipeline: Option<&'a Pipeline>,
+        deadline: Option<Instant>,
+    ) -> RedisResult<Answers> {
+        let mut answers = Answers::new(pieces.len());
+        let mut expired = pin!(expiry(deadline));
+        let first = pin!(self.topologies.current());
+        let snapshot = match select(first, expired.as_mut()).await {
+            Either::Left((snapshot, _)) => snapshot?,
+            Either::Right(_) => return Err(self.late("the topology is not known yet").error),
+        };
+
+        let commands = pieces.len();
+        let targets = self.spread(&mut pieces, &mut answers, &snapshot);
+        let parts = plan::group(targets);
+        let pieces = pieces;
+        let untouched = parts.len() == 1 && pieces.len() == commands;
+        let whole = pipeline.filter(|_| untouched && parts[0].items.len() == commands);
+        let mut running = FuturesUnordered::new();
+        for Part { target, items } in parts {
+            let target = Step {
+                target,
+                pause: Duration::ZERO,
+                budget: Budget::WHOLE,
+            };
+            running.push(self.part(&pieces, Part { target, items }, whole, deadline));
+        }
+        let late = {
+            let gathered = pin!(async {
+                while let Some(outcome) = running.next().await {
+                    for (piece, answer) in outcome.answered {
+                        self.learn(&pieces[piece], &answer);
+                        answers.put(pieces[piece].position, pieces[piece].place, answer);
+                    }
+                    if answers.are_settled() {
+                        return;
+                    }
+                    for part in outcome.again {
+                        running.push(self.part(&pieces, part, None, deadline));
+                    }
+                }
+            });
+            matches!(select(gathered, expired).await, Either::Right(_))
+        };
+        if late {
+            self.fill(&pieces, &mut answers);
+        }
+        Ok(answers)
+    }
+
+    /// Runs items that go to one target.
+    async fn part(
+        &self,
+        pieces: &[Piece<'_>],
+        part: Part<Step>,
+        whole: Option<&Pipeline>,
+        deadline: Option<Instant>,
+    ) -> Outcome {
+        let Part {
+            target: step,
+            items,
+        } = part;
+        if !step.pause.is_zero() {
+            tokio::time::sleep(step.pause).await;
+        }
+        let Target::Node(node) = &step.target else {
+            return self.find_owners(pieces, items, step.budget).await;
+        };
+        let sent = match whole {
+            Some(pipeline) => node.pipeline(pipeline, 0, items.len(), deadline).await,
+            None => {
+                let outgoing = items.iter().map(|item| Outgoing {
+                    cmd: &pieces[item.piece].cmd,
+                    prelude: item.prelude.as_ref(),
+                });
+                let outgoing: Vec<_> = outgoing.collect();
+                node.commands(&outgoing, deadline).await
+            }
+        };
+        self.after(pieces, items, node, sent, step.budget)
+    }
+
+    /// Sends items to whoever serves their slots after the next refresh.
+    async fn find_owners(&self, pieces: &[Piece<'_>], items: Vec<Item>, budget: Budget) -> Outcome {
+        let snapshot = self.topologies.after_refresh().await.ok();
+        let mut answered = Vec::new();
+        let mut found = Vec::new();
+        for item in items {
+            let route = pieces[item.piece].routed.route;
+            let owner = snapshot
+                .as_ref()
+                .and_then(|known| known.primary(route, random_slot()));
+            match owner {
+                Some(node) => found.push((Target::Node(node), item)),
+                None => answered.push((item.piece, Err(Failure::unserved()))),
+            }
+        }
+        let step = |Part { target, items }| Part {
+            target: Step {
+                target,
+                pause: Duration::ZERO,
+                budget,
+            },
+            items,
+        };
+        Outcome {
+            answered,
+            again: plan::group(found).into_iter().map(step).collect(),
+        }
+    }
+
+    /// Answers what has no answer at the deadline.
+    fn fill(&self, pieces: &[Piece<'_>], answers: &mut Answers) {
+        let snapshot = self.topologies.known();
+        for piece in pieces {
+            if !answers.lacks(piece.position, piece.place) {
+                continue;
+            }
+            let route = piece.routed.route;
+            let node = snapshot
+                .as_ref()
+                .and_then(|known| known.primary(route, random_slot()));
+            let failure = match (route, node) {
+                (Route::Primaries | Route::Nodes, _) => self.late("not every node has answered"),
+                (_, Some(node)) => self.late(&format!("no answer from {}", node.addr())),
+                (_, None) => Failure::unserved(),
+            };
+            self.look_again();
+            answers.put(piece.position, piece.place, Err(failure));
+        }
+    }
+}

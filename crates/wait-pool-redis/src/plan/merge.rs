@@ -1,0 +1,252 @@
+//! Several answers to one command, made one.
+
+use redis::Value;
+
+use crate::error::Failure;
+use crate::keys::ResponsePolicy;
+use crate::node::NodeAddr;
+
+use super::scan::Scan;
+
+/// How the answers to a command's pieces become the answer to the command.
+#[derive(Clone, Debug)]
+pub(crate) enum Merge {
+    /// Each answer is a list; its items belong to these keys. So many keys there are.
+    Keys(Vec<Vec<usize>>, usize),
+    /// All lists become one.
+    Concat,
+    /// Which node said what.
+    Nodes(Vec<NodeAddr>),
+    /// Any of those that are not nil.
+    SomeKey,
+    /// As the policy says.
+    Policy(ResponsePolicy),
+    /// A scan's next cursor is made the cluster's.
+    Scan(Scan),
+}
+
+type Answered = Result<Value, Failure>;
+
+impl Merge {
+    /// Whether the answers that are there are enough.
+    pub(crate) fn is_settled(&self, answers: &[Option<Answered>]) -> bool {
+        let first_is_enough = matches!(self, Self::Policy(ResponsePolicy::OneSucceeded));
+        let succeeded = |answer: &Option<Answered>| answer.as_ref().is_some_and(is_success);
+        (first_is_enough && answers.iter().any(succeeded)) || answers.iter().all(Option::is_some)
+    }
+
+    /// Makes one answer. An error among the answers is the answer, and so is the lack of one, except where
+    /// one success is enough.
+    pub(crate) fn merge(self, answers: Vec<Option<Answered>>) -> Answered {
+        if let Self::Policy(ResponsePolicy::OneSucceeded) = self {
+            return one(answers);
+        }
+        let values = match all(answers) {
+            Ok(values) => values,
+            Err(error) => return error,
+        };
+        Ok(match self {
+            Self::Keys(keys, count) => by_keys(values, &keys, count)?,
+            Self::Concat => Value::Array(items(values)?),
+            Self::Nodes(nodes) => {
+                let names = nodes
+                    .iter()
+                    .map(|node| Value::BulkString(node.to_string().into()));
+                Value::Map(names.zip(values).collect())
+            }
+            Self::SomeKey => some_key(values),
+            Self::Scan(scan) => scan
+                .onward(first(values))
+                .ok_or_else(Failure::unmergeable)?,
+            Self::Policy(policy) => by_policy(values, policy)?,
+        })
+    }
+}
+
+/// The first that succeeded, else the first error.
+fn one(answers: Vec<Option<Answered>>) -> Answered {
+    let mut first_error = None;
+    for answer in answers.into_iter().flatten() {
+        if is_success(&answer) {
+            return answer;
+        }
+        first_error.get_or_insert(answer);
+    }
+    // Nobody was asked.
+    first_error.unwrap_or_else(|| Err(Failure::unserved()))
+}
+
+/// All values, or the first error.
+fn all(answers: Vec<Option<Answered>>) -> Result<Vec<Value>, Answered> {
+    let mut values = Vec::with_capacity(answers.len());
+    for answer in answers {
+        // Nobody was asked.
+        let answer = answer.unwrap_or_else(|| Err(Failure::unserved()));
+        match answer {
+            Ok(Value::ServerError(_)) | Err(_) => return Err(answer),
+            Ok(value) => values.push(value),
+        }
+    }
+    Ok(values)
+}
+
+const fn is_success(answer: &Answered) -> bool {
+    !matches!(answer, Ok(Value::ServerError(_)) | Err(_))
+}
+
+fn first(values: Vec<Value>) -> Value {
+    values.into_iter().next().unwrap_or_default()
+}
+
+fn by_keys(values: Vec<Value>, keys: &[Vec<usize>], count: usize) -> Answered {
+    let mut merged = vec![Value::Nil; count];
+    for (value, keys) in values.into_iter().zip(keys) {
+        let Value::Array(items) = value else {
+            return Err(Failure::unmergeable());
+        };
+        // A list of another length would give keys the values of others.
+        if items.len() != keys.len() {
+            return Err(Failure::unmergeable());
+        }
+        for (item, &key) in items.into_iter().zip(keys) {
+            merged[key] = item;
+        }
+    }
+    Ok(Value::Array(merged))
+}
+
+fn items(values: Vec<Value>) -> Result<Vec<Value>, Failure> {
+    let mut all = Vec::new();
+    for value in values {
+        match value {
+            Value::Array(items) | Value::Set(items) => all.extend(items),
+            _ => return Err(Failure::unmergeable()),
+        }
+    }
+    Ok(all)
+}
+
+fn some_key(values: Vec<Value>) -> Value {
+    let mut keys: Vec<_> = values
+        .into_iter()
+        .filter(|value| *value != Value::Nil)
+        .collect();
+    match keys.len() {
+        0 => Value::Nil,
+        count => keys.swap_remove(fastrand::usize(..count)),
+    }
+}
+
+fn by_policy(values: Vec<Value>, policy: ResponsePolicy) -> Answered {
+    let combine: fn(i64, i64) -> i64 = match policy {
+        ResponsePolicy::AggSum => i64::saturating_add,
+        ResponsePolicy::AggMin => i64::min,
+        ResponsePolicy::AggMax => i64::max,
+        ResponsePolicy::AggLogicalAnd => |a, b| i64::from(a != 0 && b != 0),
+        ResponsePolicy::AggLogicalOr => |a, b| i64::from(a != 0 || b != 0),
+        _ => return Ok(first(values)),
+    };
+    let mut values = values.into_iter();
+    let mut total = values.next().unwrap_or_default();
+    for value in values {
+        total = aggregate(total, value, combine)?;
+    }
+    match total {
+        Value::Int(_) | Value::Array(_) => Ok(total),
+        _ => Err(Failure::unmergeable()),
+    }
+}
+
+/// Numbers one with one, lists item by item.
+fn aggregate(a: Value, b: Value, combine: fn(i64, i64) -> i64) -> Answered {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => Ok(Value::Int(combine(a, b))),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let pairs = a.into_iter().zip(b);
+            let items = pairs.map(|(a, b)| aggregate(a, b, combine));
+            Ok(Value::Array(items.collect::<Result<_, _>>()?))
+        }
+        _ => Err(Failure::unmergeable()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    fn ints(numbers: &[i64]) -> Value {
+        Value::Array(numbers.iter().copied().map(Value::Int).collect())
+    }
+
+    fn error(code: &str) -> Value {
+        redis::parse_redis_value(format!("-{code} no\r\n").as_bytes()).unwrap()
+    }
+
+    fn merged(merge: Merge, values: impl IntoIterator<Item = Value>) -> Value {
+        merge
+            .merge(values.into_iter().map(|value| Some(Ok(value))).collect())
+            .unwrap()
+    }
+
+    #[test]
+    fn every_key_gets_its_own_value() {
+        let merge = || Merge::Keys(vec![vec![0, 3], vec![2, 1]], 4);
+        let lists = [ints(&[10, 13]), ints(&[12, 11])];
+        assert_eq!(merged(merge(), lists), ints(&[10, 11, 12, 13]));
+        for wrong in [ints(&[1]), ints(&[1, 2, 3]), Value::Nil] {
+            let answers = vec![Some(Ok(ints(&[10, 13]))), Some(Ok(wrong))];
+            assert!(merge().merge(answers).is_err());
+        }
+    }
+
+    #[test]
+    fn numbers_and_lists_are_aggregated() {
+        use ResponsePolicy as Policy;
+        for (policy, expected) in [
+            (Policy::AggSum, 5),
+            (Policy::AggMin, 0),
+            (Policy::AggMax, 3),
+            (Policy::AggLogicalAnd, 0),
+            (Policy::AggLogicalOr, 1),
+        ] {
+            let numbers = [2, 3, 0].map(Value::Int);
+            let total = merged(Merge::Policy(policy), numbers);
+            assert_eq!(total, Value::Int(expected), "{policy:?}");
+        }
+        let and = Merge::Policy(Policy::AggLogicalAnd);
+        let lists = [ints(&[1, 1, 0]), ints(&[1, 0, 1])];
+        assert_eq!(merged(and, lists), ints(&[1, 0, 0]));
+        let wrong = vec![Some(Ok(Value::Int(1))), Some(Ok(Value::Okay))];
+        assert!(Merge::Policy(Policy::AggSum).merge(wrong).is_err());
+    }
+
+    #[test]
+    fn lists_are_joined_and_nodes_named() {
+        let lists = [ints(&[1]), ints(&[]), ints(&[2, 3])];
+        assert_eq!(merged(Merge::Concat, lists), ints(&[1, 2, 3]));
+        let nodes = vec![NodeAddr::new("a", 1), NodeAddr::new("b", 2)];
+        let map = merged(Merge::Nodes(nodes), [text("x"), text("y")]);
+        let expected = [(text("a:1"), text("x")), (text("b:2"), text("y"))];
+        assert_eq!(map, Value::Map(expected.into()));
+        let some = merged(Merge::SomeKey, [Value::Nil, text("k")]);
+        assert_eq!(some, text("k"));
+    }
+
+    #[test]
+    fn an_error_stands_unless_one_success_is_enough() {
+        let answers = || vec![Some(Ok(error("BUSY"))), Some(Ok(Value::Okay)), None];
+        let all = Merge::Policy(ResponsePolicy::AllSucceeded).merge(answers());
+        assert_eq!(all.unwrap(), error("BUSY"));
+        assert!(!Merge::Policy(ResponsePolicy::AllSucceeded).is_settled(&answers()));
+        assert!(Merge::Policy(ResponsePolicy::OneSucceeded).is_settled(&answers()));
+        let one = Merge::Policy(ResponsePolicy::OneSucceeded).merge(answers());
+        assert_eq!(one.unwrap(), Value::Okay);
+        let none = vec![Some(Err(Failure::unserved())), Some(Ok(error("NOTBUSY")))];
+        let none = Merge::Policy(ResponsePolicy::OneSucceeded).merge(none);
+        assert!(none.is_err());
+    }
+}

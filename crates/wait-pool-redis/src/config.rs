@@ -12,7 +12,9 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use crate::cluster;
 use crate::error::BuildError;
 use crate::keys::ModuleCommand;
+use crate::node::NodeAddr;
 use crate::pool::Pool;
+use crate::readers::{ReadFrom, Zones};
 use crate::settings::Settings;
 #[cfg(feature = "tls-rustls")]
 use crate::tls::check as check_tls;
@@ -164,6 +166,22 @@ impl Builder<Pool> {
 }
 
 impl Builder<cluster::Pool> {
+    /// Who answers requests that only read. Default [`ReadFrom::Primary`].
+    pub fn read_from(mut self, nodes: ReadFrom) -> Self {
+        self.settings.read_from = nodes;
+        self
+    }
+
+    /// Tells which availability zone a node is in, for
+    /// [`ReadFrom::AvailabilityZone`]. Without it the servers are asked, and only Valkey knows.
+    pub fn zones(
+        mut self,
+        zone: impl Fn(&NodeAddr) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.zones = Some(Zones::new(zone));
+        self
+    }
+
     /// The bound on connections to each node. Default 16. One more per node may be open for a
     /// moment while the topology is looked up.
     pub fn max_connections_per_node(mut self, connections: usize) -> Self {

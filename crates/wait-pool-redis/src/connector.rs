@@ -2,6 +2,8 @@
 //!
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
+mod reading;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,18 +17,46 @@ use redis::{
 use tokio::net::lookup_host;
 
 use crate::plan::{Outgoing, Prelude};
+use crate::readers::ReadFrom;
 use crate::settings::Settings;
+
+use reading::Zone;
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
     introduction: Vec<Cmd>,
+    /// How reads may go to replicas, if so.
+    reading: Option<Reading>,
+}
+
+/// What a connection is prepared for.
+#[derive(Default)]
+struct Reading {
+    /// Set if the server is to be asked for its zone.
+    zone: Option<Zone>,
 }
 
 impl Connector {
     pub(crate) fn new(info: ConnectionInfo, settings: &Settings) -> RedisResult<Self> {
-        Self::named(info, settings, &settings.client_name())
+        let zone = match (&settings.read_from, &settings.zones) {
+            (ReadFrom::AvailabilityZone(_), None) => Some(Zone::new()),
+            _ => None,
+        };
+        Ok(Self {
+            reading: settings
+                .read_from
+                .asks_replicas()
+                .then_some(Reading { zone }),
+            ..Self::named(info, settings, &settings.client_name())?
+        })
+    }
+
+    /// The zone that the server has said it is in, if it was to be asked and has answered.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        let zone = self.reading.as_ref()?.zone.as_ref()?;
+        zone.get().map(String::as_str)
     }
 
     /// For connections that carry no requests; `purpose` stands behind their name.
@@ -49,6 +79,7 @@ impl Connector {
             client: Client::open(info)?,
             config,
             introduction,
+            reading: None,
         })
     }
 
@@ -59,6 +90,9 @@ impl Connector {
             .await?;
         for cmd in &self.introduction {
             connection.send_packed_command(cmd).await?;
+        }
+        if let Some(reading) = &self.reading {
+            reading::prepare(&mut connection, reading.zone.as_ref()).await?;
         }
         Ok(connection)
     }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::keys::Commands;
 use redis::AsyncConnectionConfig;
 use wait_pool::{Builder, Manager, QueuePolicy};
+
+use crate::keys::Commands;
+use crate::readers::{ReadFrom, Zones};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -28,6 +30,9 @@ pub(crate) struct Settings {
     /// Those that the user has described.
     pub(crate) commands: Commands,
     pub(crate) retry_writes: bool,
+    pub(crate) read_from: ReadFrom,
+    /// Where the nodes are, if the user says so.
+    pub(crate) zones: Option<Zones>,
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
     pub(crate) core: Core,
@@ -68,6 +73,8 @@ impl Settings {
             tls_server_name: None,
             commands: Commands::default(),
             retry_writes: false,
+            read_from: ReadFrom::Primary,
+            zones: None,
             bound,
             core: Core {
                 max_waiters: usize::MAX,

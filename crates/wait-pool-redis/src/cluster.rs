@@ -23,6 +23,9 @@ use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
+pub use crate::event::{Doubt, TopologyEvent, TopologyListener};
+pub use crate::topology::{ClusterShard, ClusterTopology};
+
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
 ///
 /// It is itself a connection as far as redis-rs is concerned: commands, pipelines and
@@ -181,6 +184,13 @@ impl Pool {
         let (owner, held) = Owner::check_out(&self.cluster.topologies, to, deadline).await?;
         let pool = owner.node().pool().clone();
         Ok(Connection::new(held, pool, limit, Some(owner)))
+    }
+
+    /// Who serves which slots, as far as the pool knows by now; `None` before the first request. Asks
+    /// nobody.
+    pub fn topology(&self) -> Option<ClusterTopology> {
+        let known = self.cluster.topologies.known()?;
+        Some(ClusterTopology::new(Arc::clone(&known.topology)))
     }
 
     /// The figures of every node that a request has been sent to or the topology names as a

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::io::AsyncDNSResolver;
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
 
 use crate::plan::{Outgoing, Prelude};
@@ -20,7 +21,8 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(info: ConnectionInfo, settings: &Settings) -> RedisResult<Self> {
-        Self::named(info, settings.client_name())
+        let resolver = settings.finding.resolver.clone();
+        Ok(Self::named(info, settings.client_name())?.resolved_by(resolver))
     }
 
     /// For connections that carry no requests; `purpose` stands behind their name.
@@ -33,7 +35,8 @@ impl Connector {
             name if name.is_empty() => name,
             name => format!("{name}:{purpose}"),
         };
-        Self::named(info, name)
+        let resolver = settings.finding.resolver.clone();
+        Ok(Self::named(info, name)?.resolved_by(resolver))
     }
 
     fn named(info: ConnectionInfo, name: String) -> RedisResult<Self> {
@@ -45,6 +48,14 @@ impl Connector {
                 .set_connection_timeout(None)
                 .set_response_timeout(None),
         })
+    }
+
+    /// Finds the addresses of host names by this, and not by redis-rs's own way.
+    pub(crate) fn resolved_by(mut self, resolver: Option<impl AsyncDNSResolver>) -> Self {
+        if let Some(resolver) = resolver {
+            self.config = self.config.set_dns_resolver(resolver);
+        }
+        self
     }
 
     pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {

@@ -58,6 +58,7 @@ mod connection;
 mod connector;
 mod dispatch;
 mod error;
+mod event;
 mod keys;
 mod node;
 mod nodes;

@@ -49,7 +49,7 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "node", "slot"],
+                modules: &["error", "event", "node", "slot"],
             },
             Layer {
                 name: "decisions",

@@ -13,18 +13,23 @@ use redis::{
 use wait_pool::Status;
 
 use crate::config::Builder;
-use crate::connection::Connection;
+use crate::connection::Connection as Own;
 use crate::dispatch::Dispatch;
 use crate::error::BuildError;
+use crate::handle::Handle;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pinned::{Owner, To};
+use crate::pool_error::PoolError;
 use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
 pub use crate::event::{Doubt, TopologyEvent, TopologyListener};
 pub use crate::topology::{ClusterShard, ClusterTopology};
+
+/// What [`Pool::get`] gives.
+pub type Connection = Handle;
 
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
 ///
@@ -33,6 +38,12 @@ pub use crate::topology::{ClusterShard, ClusterTopology};
 /// their keys. A pipeline over several slots and nodes is split by node; the parts run side by
 /// side and the answers come back in the order of the commands. An `atomic()` pipeline is never
 /// split: its keys have to share a slot.
+///
+/// Commands that change the connection they run on (`WATCH`, …) are refused here; [`pin`](Self::pin)
+/// gives a connection of one's own for them. One that keeps its connection waiting (`BLPOP`, `XREAD
+/// BLOCK`, …) takes one of its node's for as long as it waits, so leave room for the others; what it
+/// says in its timeout is added to `request_timeout`. If it is dropped that connection is closed, and
+/// if its slot moves it waits on at the new owner, from the beginning.
 ///
 /// Each node has at most `max_connections_per_node` connections; at the bound requests wait in
 /// line, for that node only. A node that is down, hung or slow costs the keys it serves and
@@ -153,10 +164,7 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn pin(
-        &self,
-        key: impl ToSingleRedisArg,
-    ) -> impl Future<Output = RedisResult<Connection>> + Send {
+    pub fn pin(&self, key: impl ToSingleRedisArg) -> impl Future<Output = RedisResult<Own>> + Send {
         let words = key.to_redis_args();
         let slot = Slot::of(words.first().map_or(&[][..], Vec::as_slice));
         self.pin_to(To::Slot(slot))
@@ -170,20 +178,38 @@ impl Pool {
     /// # Errors
     ///
     /// Those of `pin`; and if the cluster has no such node, also after another look at it.
-    pub fn pin_node(
-        &self,
-        node: &NodeAddr,
-    ) -> impl Future<Output = RedisResult<Connection>> + Send {
+    pub fn pin_node(&self, node: &NodeAddr) -> impl Future<Output = RedisResult<Own>> + Send {
         self.pin_to(To::Node(node.clone()))
     }
 
-    async fn pin_to(&self, to: To) -> RedisResult<Connection> {
+    async fn pin_to(&self, to: To) -> RedisResult<Own> {
         let limit = self.cluster.request_timeout;
         let now = tokio::time::Instant::now().into_std();
         let deadline = limit.and_then(|limit| now.checked_add(limit));
         let (owner, held) = Owner::check_out(&self.cluster.topologies, to, deadline).await?;
         let pool = owner.node().pool().clone();
-        Ok(Connection::new(held, pool, limit, Some(owner)))
+        Ok(Own::new(held, pool, limit, Some(owner)))
+    }
+
+    /// A [`handle`](Self::handle), where a pool of connections to the cluster used to be asked for one: nothing
+    /// is taken out of the pool, so there is nothing to wait for.
+    ///
+    /// This hides [`AsyncCommands::get`](redis::AsyncCommands::get), which is there on a handle and on a
+    /// `&mut impl AsyncCommands`. For a connection of one's own there is [`pin`](Self::pin).
+    ///
+    /// # Errors
+    ///
+    /// The pool is closed.
+    pub async fn get(&self) -> Result<Handle, PoolError> {
+        match self.is_closed() {
+            true => Err(PoolError::Closed),
+            false => Ok(self.handle()),
+        }
+    }
+
+    /// A handle for commands, which is nothing but a redis-rs connection.
+    pub fn handle(&self) -> Handle {
+        Handle::from(self.clone())
     }
 
     /// Who serves which slots, as far as the pool knows by now; `None` before the first request. Asks

@@ -13,8 +13,12 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use crate::cluster;
 use crate::error::BuildError;
 use crate::keys::ModuleCommand;
+use crate::node::NodeAddr;
 use crate::pool::Pool;
+use crate::readers::{ReadFrom, Zones};
 use crate::settings::Settings;
+#[cfg(feature = "tls-rustls")]
+use crate::tls::check as check_tls;
 
 /// Settings for a [`Pool`] or a [`cluster::Pool`]. Made by their `builder`.
 ///
@@ -154,14 +158,31 @@ impl Builder<Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<Pool, BuildError> {
-        check(&self.settings)?;
-        let [server] = <[_; 1]>::try_from(self.servers?)
+        let servers = self.servers?;
+        check(&servers, &self.settings)?;
+        let [server] = <[_; 1]>::try_from(servers)
             .map_err(|_| BuildError::Unfit("a pool for one server takes one URL"))?;
         Pool::new(server, self.settings)
     }
 }
 
 impl Builder<cluster::Pool> {
+    /// Who answers requests that only read. Default [`ReadFrom::Primary`].
+    pub fn read_from(mut self, nodes: ReadFrom) -> Self {
+        self.settings.read_from = nodes;
+        self
+    }
+
+    /// Tells which availability zone a node is in, for
+    /// [`ReadFrom::AvailabilityZone`]. Without it the servers are asked, and only Valkey knows.
+    pub fn zones(
+        mut self,
+        zone: impl Fn(&NodeAddr) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.zones = Some(Zones::new(zone));
+        self
+    }
+
     /// The bound on connections to each node. Default 16. One more per node may be open for a
     /// moment while the topology is looked up.
     pub fn max_connections_per_node(mut self, connections: usize) -> Self {
@@ -175,8 +196,8 @@ impl Builder<cluster::Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<cluster::Pool, BuildError> {
-        check(&self.settings)?;
         let servers = self.servers?;
+        check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
             return Err(BuildError::Unfit(
                 "a cluster needs the URL of one node at least",
@@ -210,7 +231,7 @@ impl<T> fmt::Debug for Builder<T> {
     }
 }
 
-fn check(settings: &Settings) -> Result<(), BuildError> {
+fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildError> {
     if settings.request_timeout == Some(Duration::ZERO) {
         return Err(BuildError::Unfit(
             "request_timeout: no request could succeed",
@@ -229,5 +250,11 @@ fn check(settings: &Settings) -> Result<(), BuildError> {
             reason: "servers would be asked all the time; None turns it off",
         });
     }
+    check_tls(servers, settings)
+}
+
+/// Compiled without TLS there is nothing that could be set wrongly.
+#[cfg(not(feature = "tls-rustls"))]
+const fn check_tls(_: &[ConnectionInfo], _: &Settings) -> Result<(), BuildError> {
     Ok(())
 }

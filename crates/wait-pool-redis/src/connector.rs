@@ -2,27 +2,62 @@
 //!
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
+mod reading;
+
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::io::AsyncDNSResolver;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisFuture,
+    RedisResult, Value,
+};
+use tokio::net::lookup_host;
 
 use crate::plan::{Outgoing, Prelude};
+use crate::readers::ReadFrom;
 use crate::settings::Settings;
+use crate::settings::topology::Resolver;
+
+use reading::Zone;
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
     introduction: Vec<Cmd>,
+    /// How reads may go to replicas, if so.
+    reading: Option<Reading>,
+}
+
+/// What a connection is prepared for.
+#[derive(Default)]
+struct Reading {
+    /// Set if the server is to be asked for its zone.
+    zone: Option<Zone>,
 }
 
 impl Connector {
     pub(crate) fn new(info: ConnectionInfo, settings: &Settings) -> RedisResult<Self> {
-        let resolver = settings.finding.resolver.clone();
-        Ok(Self::named(info, settings.client_name())?.resolved_by(resolver))
+        let zone = match (&settings.read_from, &settings.zones) {
+            (ReadFrom::AvailabilityZone(_), None) => Some(Zone::new()),
+            _ => None,
+        };
+        Ok(Self {
+            reading: settings
+                .read_from
+                .asks_replicas()
+                .then_some(Reading { zone }),
+            ..Self::named(info, settings, &settings.client_name())?
+        })
+    }
+
+    /// The zone that the server has said it is in, if it was to be asked and has answered.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        let zone = self.reading.as_ref()?.zone.as_ref()?;
+        zone.get().map(String::as_str)
     }
 
     /// For connections that carry no requests; `purpose` stands behind their name.
@@ -35,26 +70,23 @@ impl Connector {
             name if name.is_empty() => name,
             name => format!("{name}:{purpose}"),
         };
-        let resolver = settings.finding.resolver.clone();
-        Ok(Self::named(info, name)?.resolved_by(resolver))
+        Self::named(info, settings, &name)
     }
 
-    fn named(info: ConnectionInfo, name: String) -> RedisResult<Self> {
+    fn named(info: ConnectionInfo, settings: &Settings, name: &str) -> RedisResult<Self> {
+        let introduction = introduction(&info, name);
+        let (info, config) = certified(with_user_timeout(info), settings);
         Ok(Self {
-            introduction: introduction(&info, &name),
-            client: Client::open(with_user_timeout(info))?,
-            // The pool and the request path have deadlines of their own, which cover more.
-            config: AsyncConnectionConfig::new()
-                .set_connection_timeout(None)
-                .set_response_timeout(None),
+            client: Client::open(info)?,
+            config,
+            introduction,
+            reading: None,
         })
     }
 
-    /// Finds the addresses of host names by this, and not by redis-rs's own way.
-    pub(crate) fn resolved_by(mut self, resolver: Option<impl AsyncDNSResolver>) -> Self {
-        if let Some(resolver) = resolver {
-            self.config = self.config.set_dns_resolver(resolver);
-        }
+    /// Finds the addresses of host names by this, whatever the settings say.
+    pub(crate) fn resolved_by(mut self, resolver: impl AsyncDNSResolver) -> Self {
+        self.config = self.config.set_dns_resolver(resolver);
         self
     }
 
@@ -66,8 +98,74 @@ impl Connector {
         for cmd in &self.introduction {
             connection.send_packed_command(cmd).await?;
         }
+        if let Some(reading) = &self.reading {
+            reading::prepare(&mut connection, reading.zone.as_ref()).await?;
+        }
         Ok(connection)
     }
+}
+
+/// redis-rs expects the certificate of the host that it is to connect to. Where it is for another name, that
+/// is what redis-rs is told, and the name is resolved to the host.
+fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, AsyncConnectionConfig) {
+    let mut config = settings.connection.clone();
+    if let Some(resolver) = &settings.finding.resolver {
+        config = config.set_dns_resolver(resolver.clone());
+    }
+    match (info.addr().clone(), settings.tls_server_name.as_deref()) {
+        (
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                tls_params,
+            },
+            Some(name),
+        ) => {
+            let named = ConnectionAddr::TcpTls {
+                host: name.to_owned(),
+                port,
+                insecure,
+                tls_params,
+            };
+            let resolver = settings.finding.resolver.clone();
+            let config = config.set_dns_resolver(Behind { host, resolver });
+            (info.set_addr(named), config)
+        }
+        _ => (info, config),
+    }
+}
+
+/// Resolves every name to one host.
+struct Behind {
+    host: String,
+    resolver: Option<Resolver>,
+}
+
+impl AsyncDNSResolver for Behind {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        _: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        Box::pin(async move {
+            let found = addresses(self.resolver.as_ref(), &self.host, port).await?;
+            let found: Box<dyn Iterator<Item = SocketAddr> + Send> = Box::new(found.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+/// The addresses of a host, as the user or the operating system finds them.
+pub(crate) async fn addresses(
+    resolver: Option<&Resolver>,
+    host: &str,
+    port: u16,
+) -> RedisResult<Vec<SocketAddr>> {
+    Ok(match resolver {
+        Some(resolver) => resolver.resolve(host, port).await?.collect(),
+        None => lookup_host((host, port)).await?.collect(),
+    })
 }
 
 /// What a server is told of who is there: for people who read `CLIENT LIST`, so nobody waits for the

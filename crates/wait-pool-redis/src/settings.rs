@@ -5,10 +5,12 @@ pub(crate) mod topology;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::AsyncConnectionConfig;
 use wait_pool::{Builder, Manager, QueuePolicy};
 
 use crate::event::TopologyEvent;
 use crate::keys::Commands;
+use crate::readers::{ReadFrom, Zones};
 
 use topology::Finding;
 
@@ -26,9 +28,16 @@ pub(crate) struct Settings {
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) check_idle_after: Duration,
     pub(crate) connect_backoff: (Duration, Duration),
+    /// What redis-rs is to do for a connection beside opening it.
+    pub(crate) connection: AsyncConnectionConfig,
+    /// What the servers' certificates are for, if it is not their address.
+    pub(crate) tls_server_name: Option<Arc<str>>,
     /// Those that the user has described.
     pub(crate) commands: Commands,
     pub(crate) retry_writes: bool,
+    pub(crate) read_from: ReadFrom,
+    /// Where the nodes are, if the user says so.
+    pub(crate) zones: Option<Zones>,
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
     pub(crate) core: Core,
@@ -63,8 +72,15 @@ impl Settings {
             request_timeout: Some(Duration::from_secs(5)),
             check_idle_after: Duration::from_secs(30),
             connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
+            // The pool and the request path have deadlines of their own, which cover more.
+            connection: AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None),
+            tls_server_name: None,
             commands: Commands::default(),
             retry_writes: false,
+            read_from: ReadFrom::Primary,
+            zones: None,
             bound,
             finding: Finding::default(),
             core: Core {

@@ -192,7 +192,7 @@ async fn a_crowd_of_optimistic_locks_loses_no_write_and_no_connection() {
     while let Some(done) = crowd.join_next().await {
         done.unwrap();
     }
-    assert_eq!(pool.get::<_, i64>("{n}").await.unwrap(), 100);
+    assert_eq!(pool.handle().get::<_, i64>("{n}").await.unwrap(), 100);
     let after = clients(owner);
     assert!(after.len() <= 2, "the bound of this node");
     assert!(

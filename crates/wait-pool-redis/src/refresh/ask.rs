@@ -6,7 +6,7 @@ use redis::io::AsyncDNSResolver;
 use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisFuture, RedisResult, Value};
 
 use super::Search;
-use crate::connector::Connector;
+use crate::connector::{Connector, addresses};
 use crate::error;
 use crate::node::NodeAddr;
 use crate::nodes::Nodes;
@@ -70,7 +70,7 @@ impl Candidate {
     async fn topology(self, nodes: &Nodes) -> RedisResult<(NodeAddr, Topology)> {
         let mut connector = Connector::apart(self.info, nodes.settings(), "topology")?;
         if let Reached::At(address) = self.reached {
-            connector = connector.resolved_by(Some(Only(address)));
+            connector = connector.resolved_by(Only(address));
         }
         let mut connection = connector.open().await?;
         let mut questions = redis::pipe();
@@ -109,10 +109,8 @@ impl Candidate {
         if host.parse::<IpAddr>().is_ok() {
             return Ok(Vec::new());
         }
-        let mut addresses: Vec<_> = match &nodes.settings().finding.resolver {
-            Some(resolver) => resolver.resolve(host, port).await?.collect(),
-            None => tokio::net::lookup_host((host, port)).await?.collect(),
-        };
+        let resolver = nodes.settings().finding.resolver.as_ref();
+        let mut addresses = addresses(resolver, host, port).await?;
         addresses.sort_unstable();
         addresses.dedup();
         fastrand::shuffle(&mut addresses);

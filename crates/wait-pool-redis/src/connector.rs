@@ -19,6 +19,7 @@ use tokio::net::lookup_host;
 use crate::plan::{Outgoing, Prelude};
 use crate::readers::ReadFrom;
 use crate::settings::Settings;
+use crate::settings::topology::Resolver;
 
 use reading::Zone;
 
@@ -83,6 +84,12 @@ impl Connector {
         })
     }
 
+    /// Finds the addresses of host names by this, whatever the settings say.
+    pub(crate) fn resolved_by(mut self, resolver: impl AsyncDNSResolver) -> Self {
+        self.config = self.config.set_dns_resolver(resolver);
+        self
+    }
+
     pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {
         let client = &self.client;
         let mut connection = client
@@ -101,7 +108,10 @@ impl Connector {
 /// redis-rs expects the certificate of the host that it is to connect to. Where it is for another name, that
 /// is what redis-rs is told, and the name is resolved to the host.
 fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, AsyncConnectionConfig) {
-    let config = settings.connection.clone();
+    let mut config = settings.connection.clone();
+    if let Some(resolver) = &settings.finding.resolver {
+        config = config.set_dns_resolver(resolver.clone());
+    }
     match (info.addr().clone(), settings.tls_server_name.as_deref()) {
         (
             ConnectionAddr::TcpTls {
@@ -118,7 +128,8 @@ fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, Asyn
                 insecure,
                 tls_params,
             };
-            let config = config.set_dns_resolver(Behind { host });
+            let resolver = settings.finding.resolver.clone();
+            let config = config.set_dns_resolver(Behind { host, resolver });
             (info.set_addr(named), config)
         }
         _ => (info, config),
@@ -128,6 +139,7 @@ fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, Asyn
 /// Resolves every name to one host.
 struct Behind {
     host: String,
+    resolver: Option<Resolver>,
 }
 
 impl AsyncDNSResolver for Behind {
@@ -137,11 +149,23 @@ impl AsyncDNSResolver for Behind {
         port: u16,
     ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
         Box::pin(async move {
-            let found: Vec<_> = lookup_host((self.host.as_str(), port)).await?.collect();
+            let found = addresses(self.resolver.as_ref(), &self.host, port).await?;
             let found: Box<dyn Iterator<Item = SocketAddr> + Send> = Box::new(found.into_iter());
             Ok(found)
         })
     }
+}
+
+/// The addresses of a host, as the user or the operating system finds them.
+pub(crate) async fn addresses(
+    resolver: Option<&Resolver>,
+    host: &str,
+    port: u16,
+) -> RedisResult<Vec<SocketAddr>> {
+    Ok(match resolver {
+        Some(resolver) => resolver.resolve(host, port).await?.collect(),
+        None => lookup_host((host, port)).await?.collect(),
+    })
 }
 
 /// What a server is told of who is there: for people who read `CLIENT LIST`, so nobody waits for the

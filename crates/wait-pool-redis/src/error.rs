@@ -11,6 +11,7 @@ use std::sync::Arc;
 use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use wait_pool::{AcquireError, ConnectError};
 
+use crate::event::Doubt;
 use crate::node::NodeAddr;
 
 /// A setting that makes no sense, refused when a pool is built.
@@ -304,6 +305,12 @@ pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
 pub(crate) fn no_slots() -> RedisError {
     let detail = "no node that was asked knows of a slot that is served".to_owned();
     redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail))
+}
+
+/// What nodes tell of the cluster is not believed, and nobody confirms it.
+pub(crate) fn doubtful(node: &NodeAddr, doubt: Doubt) -> RedisError {
+    let detail = format!("node {node} is not believed: {doubt}; and nobody else says the same");
+    (ErrorKind::Client, "the topology is in doubt", detail).into()
 }
 
 /// The task that looks up the topology ended, with its runtime most likely.

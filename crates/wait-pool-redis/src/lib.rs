@@ -62,6 +62,7 @@ mod connector;
 mod credentials;
 mod dispatch;
 mod error;
+mod event;
 mod handle;
 mod keys;
 mod lookup;

@@ -51,7 +51,7 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "hook", "node", "pool_error", "slot"],
+                modules: &["error", "event", "hook", "node", "pool_error", "slot"],
             },
             Layer {
                 name: "decisions",

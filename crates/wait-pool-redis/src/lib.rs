@@ -64,6 +64,7 @@ mod nodes;
 mod pinned;
 mod plan;
 mod pool;
+mod pushes;
 mod redirect;
 mod refresh;
 mod route;
@@ -73,7 +74,7 @@ mod slot;
 mod topology;
 
 pub use config::Builder;
-pub use connection::Connection;
+pub use connection::{Connection, PushMessages};
 pub use error::BuildError;
 pub use keys::{ModuleCommand, ResponsePolicy};
 pub use node::NodeAddr;

@@ -2,16 +2,18 @@
 //! the session on it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::{RedisError, ServerError, Value};
+use redis::{RedisError, RedisResult, ServerError, Value};
 use wait_pool::Pooled;
 
 use crate::connector::Connector;
+use crate::error;
 use crate::pinned::Owner;
+use crate::pushes::Pushes;
 use crate::session::{Kind, Session};
 
 /// The checkout. Its drop, with the last clone, is the way back.
@@ -21,6 +23,8 @@ pub(super) struct Own {
     session: Mutex<Session>,
     /// Somebody has had the connection itself in hand, and may have a clone of it.
     reached: AtomicBool,
+    /// None where the protocol has no pushes.
+    pushes: Option<Weak<Pushes>>,
     pub(super) pool: wait_pool::Pool<Connector>,
     /// How long a request may take.
     pub(super) limit: Option<Duration>,
@@ -37,6 +41,7 @@ impl Own {
     ) -> Self {
         Self {
             session: Mutex::new(Session::new(held.db())),
+            pushes: held.pushes().cloned(),
             held: Mutex::new(Some(held)),
             reached: AtomicBool::new(false),
             pool,
@@ -49,14 +54,31 @@ impl Own {
         with(&mut self.session.lock())
     }
 
+    /// None where the protocol has no pushes, and once no more can come.
+    pub(super) fn pushes(&self) -> Option<Arc<Pushes>> {
+        self.pushes.as_ref()?.upgrade()
+    }
+
+    pub(super) const fn has_pushes(&self) -> bool {
+        self.pushes.is_some()
+    }
+
     /// A request is about to be sent.
-    pub(super) fn begin(self: &Arc<Self>, kind: Kind) -> UnderWay {
-        self.session(|session| session.begin(kind));
-        UnderWay {
-            own: Arc::clone(self),
-            kind,
-            answered: false,
+    pub(super) fn begin(self: &Arc<Self>, request: Request) -> RedisResult<UnderWay> {
+        let pushes = self.pushes();
+        if let Some(pushes) = &pushes {
+            if pushes.are_mixed_up() {
+                return Err(error::mixed_up());
+            }
+            pushes.begin(&request.leaving);
         }
+        self.session(|session| session.begin(request.kind));
+        Ok(UnderWay {
+            own: Arc::clone(self),
+            request,
+            pushes,
+            answered: false,
+        })
     }
 
     pub(super) fn reached(&self) {
@@ -114,19 +136,39 @@ impl fmt::Debug for Own {
     }
 }
 
+/// What is known of a request before it is sent.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) kind: Kind,
+    /// How long it may take.
+    pub(super) limit: Option<Duration>,
+    /// The sharded channels that it leaves.
+    pub(super) leaving: Vec<Vec<u8>>,
+}
+
 /// A request. If it is dropped before its answer, the answer may yet come, to nobody: what the
 /// connection is left with is not known then.
 pub(super) struct UnderWay {
     own: Arc<Own>,
-    kind: Kind,
+    request: Request,
+    pushes: Option<Arc<Pushes>>,
     answered: bool,
 }
 
 impl UnderWay {
     /// The answer has come; `follow` says what it means for the session.
-    pub(super) fn answered(mut self, follow: impl FnOnce(&mut Session)) {
+    ///
+    /// # Errors
+    ///
+    /// If it may be the answer to another request.
+    pub(super) fn answered(mut self, follow: impl FnOnce(&mut Session)) -> RedisResult<()> {
+        let pushes = self.pushes.as_ref();
+        if pushes.is_some_and(|pushes| !pushes.answered(&self.request.leaving)) {
+            return Err(error::mixed_up());
+        }
         self.answered = true;
         self.own.session(follow);
+        Ok(())
     }
 }
 
@@ -134,7 +176,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let answered = self.answered;
         self.own.session(|session| {
-            session.end(self.kind);
+            session.end(self.request.kind);
             if !answered {
                 session.stain();
             }

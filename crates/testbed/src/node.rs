@@ -12,7 +12,9 @@ use nix::sys::signal::{self, Signal};
 
 use crate::binary::Binary;
 use crate::gate;
+use crate::ports::free_port;
 use crate::reaper::{Reaper, raw};
+use crate::tls::Tls;
 
 /// How often to look whether something has come about.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
@@ -26,6 +28,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Node {
     binary: Binary,
     port: u16,
+    tls_port: Option<u16>,
     dir: PathBuf,
     reaper: Arc<Reaper>,
     state: Mutex<State>,
@@ -54,10 +57,15 @@ impl Node {
         reaper: Arc<Reaper>,
         port: u16,
         settings: &[(String, String)],
+        tls: Option<&Tls>,
     ) -> anyhow::Result<Self> {
         let dir = reaper.dir().join(port.to_string());
         fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let mut lines = format!("port {port}\ndir \"{}\"\n", dir.display());
+        let tls_port = tls.map(|_| free_port()).transpose()?;
+        if let (Some(tls), Some(port)) = (tls, tls_port) {
+            lines.push_str(&tls.settings(&dir, port)?);
+        }
         for (name, value) in settings {
             let value = if value.is_empty() { r#""""# } else { value };
             lines.push_str(&format!("{name} {value}\n"));
@@ -66,6 +74,7 @@ impl Node {
         let node = Self {
             binary,
             port,
+            tls_port,
             dir,
             reaper,
             state: Mutex::new(State {
@@ -94,6 +103,18 @@ impl Node {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://{}", self.addr())
+    }
+
+    /// The port for clients that speak TLS, if it has one.
+    #[must_use]
+    pub fn tls_port(&self) -> Option<u16> {
+        self.tls_port
+    }
+
+    /// `rediss://127.0.0.1:PORT`, if it speaks TLS.
+    #[must_use]
+    pub fn tls_url(&self) -> Option<String> {
+        Some(format!("rediss://127.0.0.1:{}", self.tls_port?))
     }
 
     /// The process id; `None` after [`kill`](Self::kill).

@@ -13,15 +13,20 @@ use redis::{
 use wait_pool::Status;
 
 use crate::config::Builder;
-use crate::connection::Connection;
+use crate::connection::Connection as Own;
 use crate::dispatch::Dispatch;
 use crate::error::BuildError;
+use crate::handle::Handle;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pinned::{Owner, To};
+use crate::pool_error::PoolError;
 use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
+
+/// What [`Pool::get`] gives.
+pub type Connection = Handle;
 
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
 ///
@@ -156,37 +161,52 @@ impl Pool {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn pin(
-        &self,
-        key: impl ToSingleRedisArg,
-    ) -> impl Future<Output = RedisResult<Connection>> + Send {
+    pub fn pin(&self, key: impl ToSingleRedisArg) -> impl Future<Output = RedisResult<Own>> + Send {
         let words = key.to_redis_args();
         let slot = Slot::of(words.first().map_or(&[][..], Vec::as_slice));
         self.pin_to(To::Slot(slot))
     }
 
     /// Takes a connection for oneself to the node at this address, whatever its role. A replica
-    /// answers reads only after `READONLY`.
+    /// answers reads only after `READONLY`, which the pool has sent where it reads from replicas.
     ///
     /// As [`pin`](Self::pin) in everything else.
     ///
     /// # Errors
     ///
     /// Those of `pin`; and if the cluster has no such node, also after another look at it.
-    pub fn pin_node(
-        &self,
-        node: &NodeAddr,
-    ) -> impl Future<Output = RedisResult<Connection>> + Send {
+    pub fn pin_node(&self, node: &NodeAddr) -> impl Future<Output = RedisResult<Own>> + Send {
         self.pin_to(To::Node(node.clone()))
     }
 
-    async fn pin_to(&self, to: To) -> RedisResult<Connection> {
+    async fn pin_to(&self, to: To) -> RedisResult<Own> {
         let limit = self.cluster.request_timeout;
         let now = tokio::time::Instant::now().into_std();
         let deadline = limit.and_then(|limit| now.checked_add(limit));
         let (owner, held) = Owner::check_out(&self.cluster.topologies, to, deadline).await?;
         let pool = owner.node().pool().clone();
-        Ok(Connection::new(held, pool, limit, Some(owner)))
+        Ok(Own::new(held, pool, limit, Some(owner)))
+    }
+
+    /// A [`handle`](Self::handle), where a pool of connections to the cluster used to be asked for one: nothing
+    /// is taken out of the pool, so there is nothing to wait for.
+    ///
+    /// This hides [`AsyncCommands::get`](redis::AsyncCommands::get), which is there on a handle and on a
+    /// `&mut impl AsyncCommands`. For a connection of one's own there is [`pin`](Self::pin).
+    ///
+    /// # Errors
+    ///
+    /// The pool is closed.
+    pub async fn get(&self) -> Result<Handle, PoolError> {
+        match self.is_closed() {
+            true => Err(PoolError::Closed),
+            false => Ok(self.handle()),
+        }
+    }
+
+    /// A handle for commands, which is nothing but a redis-rs connection.
+    pub fn handle(&self) -> Handle {
+        Handle::from(self.clone())
     }
 
     /// The figures of every node that a request has been sent to or the topology names as a

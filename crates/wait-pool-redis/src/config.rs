@@ -12,8 +12,12 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use crate::cluster;
 use crate::error::BuildError;
 use crate::keys::ModuleCommand;
+use crate::node::NodeAddr;
 use crate::pool::Pool;
+use crate::readers::{ReadFrom, Zones};
 use crate::settings::Settings;
+#[cfg(feature = "tls-rustls")]
+use crate::tls::check as check_tls;
 
 /// Settings for a [`Pool`] or a [`cluster::Pool`]. Made by their `builder`.
 ///
@@ -54,9 +58,20 @@ impl<T> Builder<T> {
         }
     }
 
-    /// What the pool is called in errors. Default `redis`.
+    /// What the pool is called in errors and, unless [`client_name`](Self::client_name) says otherwise, at
+    /// the server. Default `redis`.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.settings.name = name.into();
+        self
+    }
+
+    /// What the pool's connections are called at the server, as `CLIENT LIST` shows it. Default the pool's
+    /// [`name`](Self::name); an empty one leaves them without. Those that look up the topology have
+    /// `:topology` behind it.
+    ///
+    /// It costs no round trip. A user that may not run `CLIENT SETNAME` has connections without names.
+    pub fn client_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.settings.client_name = Some(name.into());
         self
     }
 
@@ -142,14 +157,31 @@ impl Builder<Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<Pool, BuildError> {
-        check(&self.settings)?;
-        let [server] = <[_; 1]>::try_from(self.servers?)
+        let servers = self.servers?;
+        check(&servers, &self.settings)?;
+        let [server] = <[_; 1]>::try_from(servers)
             .map_err(|_| BuildError::Unfit("a pool for one server takes one URL"))?;
         Pool::new(server, self.settings)
     }
 }
 
 impl Builder<cluster::Pool> {
+    /// Who answers requests that only read. Default [`ReadFrom::Primary`].
+    pub fn read_from(mut self, nodes: ReadFrom) -> Self {
+        self.settings.read_from = nodes;
+        self
+    }
+
+    /// Tells which availability zone a node is in, for
+    /// [`ReadFrom::AvailabilityZone`]. Without it the servers are asked, and only Valkey knows.
+    pub fn zones(
+        mut self,
+        zone: impl Fn(&NodeAddr) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.zones = Some(Zones::new(zone));
+        self
+    }
+
     /// The bound on connections to each node. Default 16. One more per node may be open for a
     /// moment while the topology is looked up.
     pub fn max_connections_per_node(mut self, connections: usize) -> Self {
@@ -163,8 +195,8 @@ impl Builder<cluster::Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<cluster::Pool, BuildError> {
-        check(&self.settings)?;
         let servers = self.servers?;
+        check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
             return Err(BuildError::Unfit(
                 "a cluster needs the URL of one node at least",
@@ -198,11 +230,24 @@ impl<T> fmt::Debug for Builder<T> {
     }
 }
 
-fn check(settings: &Settings) -> Result<(), BuildError> {
+fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildError> {
     if settings.request_timeout == Some(Duration::ZERO) {
         return Err(BuildError::Unfit(
             "request_timeout: no request could succeed",
         ));
     }
+    let client_name = settings.client_name.as_deref().unwrap_or_default();
+    if !client_name.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(BuildError::Setting {
+            setting: "client_name",
+            reason: "servers take no spaces and nothing outside of ASCII",
+        });
+    }
+    check_tls(servers, settings)
+}
+
+/// Compiled without TLS there is nothing that could be set wrongly.
+#[cfg(not(feature = "tls-rustls"))]
+const fn check_tls(_: &[ConnectionInfo], _: &Settings) -> Result<(), BuildError> {
     Ok(())
 }

@@ -2,33 +2,86 @@
 //!
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
+mod reading;
+
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
+use redis::io::AsyncDNSResolver;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, ProtocolVersion, RedisResult,
-    Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, ProtocolVersion,
+    RedisFuture, RedisResult, Value,
 };
+use tokio::net::lookup_host;
 
 use crate::plan::{Outgoing, Prelude};
 use crate::pushes::Pushes;
+use crate::readers::ReadFrom;
+use crate::settings::Settings;
+
+use reading::Zone;
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
+    introduction: Vec<Cmd>,
+    /// How reads may go to replicas, if so.
+    reading: Option<Reading>,
+}
+
+/// What a connection is prepared for.
+#[derive(Default)]
+struct Reading {
+    /// Set if the server is to be asked for its zone.
+    zone: Option<Zone>,
 }
 
 impl Connector {
-    pub(crate) fn new(info: ConnectionInfo) -> RedisResult<Self> {
+    pub(crate) fn new(info: ConnectionInfo, settings: &Settings) -> RedisResult<Self> {
+        let zone = match (&settings.read_from, &settings.zones) {
+            (ReadFrom::AvailabilityZone(_), None) => Some(Zone::new()),
+            _ => None,
+        };
         Ok(Self {
-            client: Client::open(with_user_timeout(info))?,
-            // The pool and the request path have deadlines of their own, which cover more.
-            config: AsyncConnectionConfig::new()
-                .set_connection_timeout(None)
-                .set_response_timeout(None),
+            reading: settings
+                .read_from
+                .asks_replicas()
+                .then_some(Reading { zone }),
+            ..Self::named(info, settings, &settings.client_name())?
+        })
+    }
+
+    /// The zone that the server has said it is in, if it was to be asked and has answered.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        let zone = self.reading.as_ref()?.zone.as_ref()?;
+        zone.get().map(String::as_str)
+    }
+
+    /// For connections that carry no requests; `purpose` stands behind their name.
+    pub(crate) fn apart(
+        info: ConnectionInfo,
+        settings: &Settings,
+        purpose: &str,
+    ) -> RedisResult<Self> {
+        let name = match settings.client_name() {
+            name if name.is_empty() => name,
+            name => format!("{name}:{purpose}"),
+        };
+        Self::named(info, settings, &name)
+    }
+
+    fn named(info: ConnectionInfo, settings: &Settings, name: &str) -> RedisResult<Self> {
+        let introduction = introduction(&info, name);
+        let (info, config) = certified(with_user_timeout(info), settings);
+        Ok(Self {
+            client: Client::open(info)?,
+            config,
+            introduction,
+            reading: None,
         })
     }
 
@@ -41,9 +94,16 @@ impl Connector {
         config: &AsyncConnectionConfig,
     ) -> RedisResult<MultiplexedConnection> {
         let client = &self.client;
-        client
+        let mut connection = client
             .get_multiplexed_async_connection_with_config(config)
-            .await
+            .await?;
+        for cmd in &self.introduction {
+            connection.send_packed_command(cmd).await?;
+        }
+        if let Some(reading) = &self.reading {
+            reading::prepare(&mut connection, reading.zone.as_ref()).await?;
+        }
+        Ok(connection)
     }
 
     /// Opens a connection whose pushes are kept, where the protocol has them. What is given out is gone
@@ -68,6 +128,80 @@ impl Connector {
         Ok((self.open_with(&config).await?, Some(given_out)))
     }
 }
+
+/// redis-rs expects the certificate of the host that it is to connect to. Where it is for another name, that
+/// is what redis-rs is told, and the name is resolved to the host.
+fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, AsyncConnectionConfig) {
+    let config = settings.connection.clone();
+    match (info.addr().clone(), settings.tls_server_name.as_deref()) {
+        (
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                tls_params,
+            },
+            Some(name),
+        ) => {
+            let named = ConnectionAddr::TcpTls {
+                host: name.to_owned(),
+                port,
+                insecure,
+                tls_params,
+            };
+            let config = config.set_dns_resolver(Behind { host });
+            (info.set_addr(named), config)
+        }
+        _ => (info, config),
+    }
+}
+
+/// Resolves every name to one host.
+struct Behind {
+    host: String,
+}
+
+impl AsyncDNSResolver for Behind {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        _: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        Box::pin(async move {
+            let found: Vec<_> = lookup_host((self.host.as_str(), port)).await?.collect();
+            let found: Box<dyn Iterator<Item = SocketAddr> + Send> = Box::new(found.into_iter());
+            Ok(found)
+        })
+    }
+}
+
+/// What a server is told of who is there: for people who read `CLIENT LIST`, so nobody waits for the
+/// answers, and a server that knows no `CLIENT SETINFO` (before 7.2) or a user that may not run it does no harm.
+///
+/// redis-rs has told its own name and version in the handshake; its name becomes
+/// `redis-rs(wait-pool-redis_v…)`, [as is the custom](https://redis.io/docs/latest/commands/client-setinfo/)
+/// of what stands on another library, unless the application has set or forbidden it.
+fn introduction(info: &ConnectionInfo, name: &str) -> Vec<Cmd> {
+    let mut commands = Vec::new();
+    if !name.is_empty() {
+        commands.push(redis::cmd("CLIENT").arg("SETNAME").arg(name).take());
+    }
+    let settings = info.redis_settings();
+    if !settings.skip_set_lib_name() && settings.lib_name().is_none() {
+        let library = redis::cmd("CLIENT")
+            .arg("SETINFO")
+            .arg("LIB-NAME")
+            .arg(LIBRARY)
+            .take();
+        commands.push(library);
+    }
+    for cmd in &mut commands {
+        cmd.set_no_response(true);
+    }
+    commands
+}
+
+const LIBRARY: &str = concat!("redis-rs(wait-pool-redis_v", env!("CARGO_PKG_VERSION"), ")");
 
 impl wait_pool::Manager for Connector {
     type Connection = Link;

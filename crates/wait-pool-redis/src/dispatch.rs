@@ -15,6 +15,7 @@ mod transaction;
 
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
@@ -38,6 +39,8 @@ pub(crate) struct Dispatch {
     sharded: bool,
     commands: Commands,
     scripts: Scripts,
+    /// Goes up with every batch that replicas may answer.
+    turn: AtomicUsize,
     settings: Settings,
 }
 
@@ -48,6 +51,7 @@ impl Dispatch {
             topologies,
             commands: settings.commands.clone(),
             scripts: Scripts::default(),
+            turn: AtomicUsize::new(0),
             settings,
         }
     }
@@ -125,6 +129,10 @@ impl Dispatch {
         let now = tokio::time::Instant::now().into_std();
         let timeout = self.settings.request_timeout;
         Ok(timeout.and_then(|timeout| now.checked_add(timeout)))
+    }
+
+    fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Has the topology looked up, in the background and not too often.

@@ -28,6 +28,9 @@ pub enum BuildError {
     /// A URL that redis-rs does not understand.
     #[error("the URL is not understood: {0}")]
     Url(RedisError),
+    /// Certificates that are not understood.
+    #[error("tls: {0}")]
+    Tls(RedisError),
     /// A URL that this kind of pool has no use for.
     #[error("the URL does not fit: {0}")]
     Unfit(&'static str),

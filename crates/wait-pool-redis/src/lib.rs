@@ -46,8 +46,10 @@
 //! # redis-rs
 //!
 //! It is re-exported as [`redis`], version 1, without its default features: what an application needs
-//! of them (`script`, `streams`, …) it turns on in its own dependency on `redis`. So with TLS:
-//! `rediss://` works where `redis` has `tokio-rustls-comp`.
+//! of them (`script`, `streams`, …) it turns on in its own dependency on `redis`.
+//!
+//! This crate's features concern what its builders offer, and have redis-rs's names: `tokio-rustls-comp` for
+//! `rediss://` and certificates of one's own, `tls-rustls-webpki-roots`, `tls-rustls-insecure`, `token-based-authentication`.
 
 pub use redis;
 pub use wait_pool;
@@ -56,27 +58,38 @@ pub mod cluster;
 mod config;
 mod connection;
 mod connector;
+#[cfg(feature = "token-based-authentication")]
+mod credentials;
 mod dispatch;
 mod error;
+mod handle;
 mod keys;
 mod node;
 mod nodes;
 mod pinned;
 mod plan;
 mod pool;
+mod pool_error;
 mod pushes;
+mod readers;
 mod redirect;
 mod refresh;
 mod route;
 mod session;
 mod settings;
 mod slot;
+#[cfg(feature = "tls-rustls")]
+mod tls;
 mod topology;
 
 pub use config::Builder;
 pub use connection::{Connection, PushMessages};
+pub use deadpool::managed::TimeoutType;
 pub use error::BuildError;
+pub use handle::Handle;
 pub use keys::{ModuleCommand, ResponsePolicy};
 pub use node::NodeAddr;
 pub use pool::Pool;
+pub use pool_error::{HookError, PoolError};
+pub use readers::ReadFrom;
 pub use slot::Slot;

@@ -1,5 +1,7 @@
 //! The nodes of a cluster, each with a pool of its own, for as long as they are part of it.
 
+mod health;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -13,13 +15,21 @@ use crate::connector::Connector;
 use crate::error::{self, BuildError, Failure};
 use crate::node::NodeAddr;
 use crate::plan::Outgoing;
+use crate::readers::ReadFrom;
 use crate::settings::Settings;
 use crate::topology::Topology;
+
+pub(crate) use health::Health;
 
 /// One server and its connections.
 pub(crate) struct Node {
     addr: NodeAddr,
     pool: Pool<Connector>,
+    health: Health,
+    /// Where it is, if the user says so.
+    zone: Option<String>,
+    /// Whether it matters how fast it answers.
+    timed: bool,
 }
 
 impl Node {
@@ -29,7 +39,7 @@ impl Node {
         settings: &Settings,
         pool_name: Arc<str>,
     ) -> Result<Self, BuildError> {
-        let connector = Connector::new(info).map_err(BuildError::Url)?;
+        let connector = Connector::new(info, settings).map_err(BuildError::Url)?;
         let pool = settings
             .core
             .apply(Pool::builder(connector))
@@ -46,7 +56,13 @@ impl Node {
             setting: settings.own_name(refused.setting()),
             reason: refused.reason(),
         })?;
-        Ok(Self { addr, pool })
+        Ok(Self {
+            zone: settings.zones.as_ref().and_then(|zones| zones.of(&addr)),
+            timed: settings.read_from == ReadFrom::LowestLatency,
+            health: Health::new(),
+            addr,
+            pool,
+        })
     }
 
     pub(crate) const fn addr(&self) -> &NodeAddr {
@@ -63,6 +79,15 @@ impl Node {
         status.idle + status.in_use > 0
     }
 
+    pub(crate) const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The zone it is in, if that is known by now. An empty one if nobody can tell.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        self.zone.as_deref().or_else(|| self.pool.manager().zone())
+    }
+
     /// Sends commands in one write on a shared connection and waits for their answers, one for each.
     ///
     /// Cancel-safe: a dropped future gives its lease back, and answers that still come are thrown
@@ -73,7 +98,9 @@ impl Node {
         deadline: Option<Instant>,
     ) -> Result<Vec<Value>, Failure> {
         let link = self.lease(deadline).await?;
+        let begun = self.timed.then(now);
         let sent = link.commands(commands).await;
+        self.note(begun);
         self.counted(sent, commands.len(), link)
     }
 
@@ -88,7 +115,9 @@ impl Node {
         deadline: Option<Instant>,
     ) -> Result<Vec<Value>, Failure> {
         let link = self.lease(deadline).await?;
+        let begun = self.timed.then(now);
         let sent = link.pipeline(pipeline, offset, count).await;
+        self.note(begun);
         self.counted(sent, count, link)
     }
 
@@ -105,6 +134,12 @@ impl Node {
         let link = self.lease(deadline).await?;
         let sent = link.asking(pipeline, offset, count).await;
         self.counted(sent, count, link)
+    }
+
+    fn note(&self, begun: Option<Instant>) {
+        if let Some(begun) = begun {
+            self.health.took(now().duration_since(begun));
+        }
     }
 
     /// A connection with too many or too few answers would give somebody else's to the next.
@@ -126,6 +161,10 @@ impl Node {
         let lease = self.pool.request().deadline(deadline).lease().await;
         lease.map_err(|error| Failure::no_connection(&self.addr, error))
     }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 impl fmt::Debug for Node {

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
-    Value,
+    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, RedisFuture,
+    RedisResult, Value,
 };
-use wait_pool::Status;
+use wait_pool::{AcquireError, Pooled, Status};
 
 use crate::config::Builder;
 use crate::connection::Connection;
 use crate::connector::Connector;
 use crate::dispatch::Dispatch;
 use crate::error::{self, BuildError};
+use crate::handle::Handle;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
+use crate::pool_error::PoolError;
 use crate::refresh::Topologies;
 use crate::settings::Settings;
 
@@ -101,32 +103,60 @@ impl Pool {
     /// On it every command may run. It goes back when it is dropped; if it is left in a state that
     /// the next user would notice, it is replaced instead.
     ///
-    /// To run `GET` by [`AsyncCommands::get`](redis::AsyncCommands::get) on the pool itself, go
-    /// through a `&mut Pool`, as functions that take `&mut impl AsyncCommands` do.
+    /// This hides [`AsyncCommands::get`](redis::AsyncCommands::get), which is there on a
+    /// [`handle`](Self::handle) and on a `&mut impl AsyncCommands`.
     ///
     /// Cancel-safe, as [`wait_pool::Pool::get`].
+    ///
+    /// # Errors
+    ///
+    /// See [`PoolError`]. [`check_out`](Self::check_out) is the same with errors that say more.
+    #[track_caller]
+    pub fn get(&self) -> impl Future<Output = Result<Connection, PoolError>> + Send + '_ {
+        let held = self.held();
+        async move {
+            let held = held.await;
+            let held = held.map_err(|refused| PoolError::of(&self.server.addr, refused))?;
+            Ok(self.connection(held))
+        }
+    }
+
+    /// [`get`](Self::get) with redis-rs's error, whose source is the core's, with all that a caller who
+    /// waited in vain was up against.
     ///
     /// # Errors
     ///
     /// No connection within `request_timeout` or `wait_timeout`, no way to connect, or the pool is
     /// closed. See the [crate's documentation](crate#errors).
     #[track_caller]
-    pub fn get(&self) -> impl Future<Output = RedisResult<Connection>> + Send + '_ {
+    pub fn check_out(&self) -> impl Future<Output = RedisResult<Connection>> + Send + '_ {
+        let held = self.held();
+        async move {
+            let held = held.await;
+            let held = held.map_err(|refused| error::no_connection(&self.server.addr, refused))?;
+            Ok(self.connection(held))
+        }
+    }
+
+    /// Called outside of the futures that wait for it, so that the pool is told the caller's location.
+    #[track_caller]
+    fn held(
+        &self,
+    ) -> impl Future<Output = Result<Pooled<Connector>, AcquireError<RedisError>>> + Send + '_ {
         let now = tokio::time::Instant::now().into_std();
         let limit = self.server.request_timeout;
         let deadline = limit.and_then(|limit| now.checked_add(limit));
-        // Called here, not inside the block, so that the pool is told the caller's location.
-        let held = self.server.pool.request().deadline(deadline).get();
-        async move {
-            let held = held.await;
-            let held = held.map_err(|error| error::no_connection(&self.server.addr, error))?;
-            Ok(Connection::new(
-                held,
-                self.server.pool.clone(),
-                self.server.request_timeout,
-                None,
-            ))
-        }
+        self.server.pool.request().deadline(deadline).get()
+    }
+
+    fn connection(&self, held: Pooled<Connector>) -> Connection {
+        let (pool, limit) = (self.server.pool.clone(), self.server.request_timeout);
+        Connection::new(held, pool, limit, None)
+    }
+
+    /// A handle for commands, which is nothing but a redis-rs connection.
+    pub fn handle(&self) -> Handle {
+        Handle::from(self.clone())
     }
 
     /// The pool's figures at this moment.

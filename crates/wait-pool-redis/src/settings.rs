@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::keys::Commands;
+use redis::AsyncConnectionConfig;
 use wait_pool::{Builder, Manager, QueuePolicy};
+
+use crate::keys::Commands;
+use crate::readers::{ReadFrom, Zones};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: Arc<str>,
+    /// What connections are called at the server; the pool's name unless set.
+    pub(crate) client_name: Option<Arc<str>>,
     /// Of one server, or of each node.
     pub(crate) max_connections: usize,
     pub(crate) max_leases: usize,
@@ -18,9 +23,16 @@ pub(crate) struct Settings {
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) check_idle_after: Duration,
     pub(crate) connect_backoff: (Duration, Duration),
+    /// What redis-rs is to do for a connection beside opening it.
+    pub(crate) connection: AsyncConnectionConfig,
+    /// What the servers' certificates are for, if it is not their address.
+    pub(crate) tls_server_name: Option<Arc<str>>,
     /// Those that the user has described.
     pub(crate) commands: Commands,
     pub(crate) retry_writes: bool,
+    pub(crate) read_from: ReadFrom,
+    /// Where the nodes are, if the user says so.
+    pub(crate) zones: Option<Zones>,
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
     pub(crate) core: Core,
@@ -44,6 +56,7 @@ impl Settings {
     pub(crate) fn new(bound: &'static str) -> Self {
         Self {
             name: Arc::from("redis"),
+            client_name: None,
             max_connections: 16,
             max_leases: 64,
             max_connecting: 2,
@@ -53,8 +66,15 @@ impl Settings {
             request_timeout: Some(Duration::from_secs(5)),
             check_idle_after: Duration::from_secs(30),
             connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
+            // The pool and the request path have deadlines of their own, which cover more.
+            connection: AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None),
+            tls_server_name: None,
             commands: Commands::default(),
             retry_writes: false,
+            read_from: ReadFrom::Primary,
+            zones: None,
             bound,
             core: Core {
                 max_waiters: usize::MAX,
@@ -68,6 +88,13 @@ impl Settings {
                 leak_warning_after: None,
             },
         }
+    }
+
+    /// What connections are called at the server, which takes no spaces and nothing outside of ASCII.
+    pub(crate) fn client_name(&self) -> String {
+        let name = self.client_name.as_ref().unwrap_or(&self.name);
+        let fit = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+        name.chars().map(fit).collect()
     }
 
     /// The name that the builder here has for a setting of the pool below.

@@ -74,8 +74,8 @@ async fn the_line_of_each_node_is_bounded_and_says_so() {
     let stopped = Stopped::new(slow);
     let crowd: Vec<_> = (0..3)
         .map(|_| {
-            let (mut pool, key) = (pool.clone(), keys[0].clone());
-            tokio::spawn(async move { pool.get::<_, i32>(key).await })
+            let (pool, key) = (pool.clone(), keys[0].clone());
+            tokio::spawn(async move { pool.handle().get::<_, i32>(key).await })
         })
         .collect();
     until("one has it, two wait", || {
@@ -84,7 +84,7 @@ async fn the_line_of_each_node_is_bounded_and_says_so() {
     .await;
     assert_eq!(status_of(&pool, other).waiting, 0);
 
-    let alone: RedisError = pool.get::<_, i32>(&keys[0]).await.unwrap_err();
+    let alone: RedisError = pool.handle().get::<_, i32>(&keys[0]).await.unwrap_err();
     assert!(alone.is_io_error(), "{alone}");
     assert!(
         !alone.is_timeout() && !alone.is_connection_dropped() && !alone.is_connection_refusal()

@@ -192,7 +192,7 @@ async fn a_crowd_of_optimistic_locks_loses_no_write_and_no_connection() {
     while let Some(done) = crowd.join_next().await {
         done.unwrap();
     }
-    assert_eq!(pool.get::<_, i64>("{n}").await.unwrap(), 100);
+    assert_eq!(pool.handle().get::<_, i64>("{n}").await.unwrap(), 100);
     let after = clients(owner);
     assert!(after.len() <= 2, "the bound of this node");
     assert!(
@@ -262,9 +262,9 @@ async fn a_connection_is_used_again_exactly_if_nothing_is_left_on_it() {
         let mut own = pool.get().await.unwrap();
         let same = id(&mut own).await == before;
         assert_eq!(same, kept, "{commands:?}");
-        // As new: no database but the first, no transaction, no name, nothing watched.
+        // As new: no database but the first, no transaction, the pool's name, nothing watched.
         let info: String = words("CLIENT INFO").query_async(&mut own).await.unwrap();
-        for fresh in [" db=0 ", " multi=-1 ", " name= "] {
+        for fresh in [" db=0 ", " multi=-1 ", " name=redis "] {
             assert!(info.contains(fresh), "{commands:?}: {info}");
         }
         let version = if info.contains(" watch=") {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::{calls, clients, run, until};
 use redis::aio::ConnectionLike;
-use redis::{AsyncCommands, FromRedisValue, RedisResult};
+use redis::{AsyncCommands, FromRedisValue, RedisError, RedisResult};
 use testbed::Server;
 use tokio::task::JoinSet;
 use wait_pool_redis::{BuildError, Builder, Pool};
@@ -280,7 +280,7 @@ async fn a_caller_that_waits_in_vain_is_told_why() {
     });
     let _own = pool.get().await.unwrap();
     for error in [
-        pool.get().await.unwrap_err(),
+        pool.check_out().await.unwrap_err(),
         read::<Option<i32>>(&mut pool.clone(), "a")
             .await
             .unwrap_err(),
@@ -307,7 +307,7 @@ async fn a_server_that_is_not_there_is_reported_at_once() {
         begun.elapsed() < Duration::from_secs(4),
         "not at the deadline"
     );
-    let own = pool.get().await.unwrap_err();
+    let own = RedisError::from(pool.get().await.unwrap_err());
     assert!(own.is_connection_refusal(), "{own}");
 }
 

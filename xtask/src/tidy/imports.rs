@@ -49,12 +49,13 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "node", "slot"],
+                modules: &["error", "hook", "node", "pool_error", "slot"],
             },
             Layer {
                 name: "decisions",
                 modules: &[
-                    "keys", "plan", "redirect", "route", "session", "settings", "topology",
+                    "keys", "plan", "readers", "redirect", "route", "session", "settings",
+                    "topology",
                 ],
             },
             Layer {
@@ -74,11 +75,14 @@ const CRATES: &[(&str, &[Layer])] = &[
                     "cluster",
                     "config",
                     "connection",
+                    "credentials",
+                    "handle",
                     "lookup",
                     "metrics",
                     "pipeline",
                     "pool",
                     "sentinel",
+                    "tls",
                 ],
             },
         ],

@@ -101,7 +101,8 @@ impl Cluster {
 /// `CLUSTER SHARDS`, or `CLUSTER SLOTS` from servers before 7.0, on a connection of its own.
 async fn ask_in_time(nodes: &Nodes, addr: NodeAddr, info: ConnectionInfo) -> RedisResult<Topology> {
     let limit = nodes.settings().connect_timeout;
-    match tokio::time::timeout(limit, ask(&addr, info, nodes.is_tls())).await {
+    let connector = Connector::apart(info, nodes.settings(), "topology")?;
+    match tokio::time::timeout(limit, ask(&addr, connector, nodes.is_tls())).await {
         Ok(told) => told.map_err(|error| error::no_topology(&addr, error)),
         Err(_) => Err(error::timed_out(format!(
             "node {addr} did not tell the topology within {limit:?} (connect_timeout)"
@@ -109,8 +110,8 @@ async fn ask_in_time(nodes: &Nodes, addr: NodeAddr, info: ConnectionInfo) -> Red
     }
 }
 
-async fn ask(addr: &NodeAddr, info: ConnectionInfo, tls: bool) -> RedisResult<Topology> {
-    let mut connection = Connector::new(info)?.open().await?;
+async fn ask(addr: &NodeAddr, connector: Connector, tls: bool) -> RedisResult<Topology> {
+    let mut connection = connector.open().await?;
     let shards = redis::cmd("CLUSTER").arg("SHARDS").take();
     let reply = connection.send_packed_command(&shards).await?;
     let topology = match reply.extract_error() {

@@ -6,6 +6,7 @@ use redis::RedisResult;
 
 use crate::nodes::{Node, Nodes};
 use crate::plan::Scan;
+use crate::readers::{self, ReadFrom, Reader};
 use crate::route::Route;
 use crate::slot::Slot;
 use crate::topology::Topology;
@@ -60,6 +61,32 @@ impl Snapshot {
             }
         };
         Some(Arc::clone(&self.primaries[shard]))
+    }
+
+    /// The node of a slot's shard that a read goes to, other than `tried`.
+    pub(crate) fn reader(
+        &self,
+        slot: Slot,
+        from: &ReadFrom,
+        turn: usize,
+        tried: Option<&Node>,
+    ) -> Option<Arc<Node>> {
+        let shard = self.topology.shard_of(slot)?;
+        let primary = std::iter::once(&self.primaries[shard]);
+        let nodes: Vec<_> = primary.chain(self.replicas(shard)).collect();
+        let readers: Vec<_> = nodes
+            .iter()
+            .map(|node| Reader {
+                fit: node.health().is_fit()
+                    && tried.is_none_or(|tried| tried.addr() != node.addr()),
+                latency: node.health().latency(),
+                near: match from {
+                    ReadFrom::AvailabilityZone(here) => node.zone().map(|zone| zone == here),
+                    _ => None,
+                },
+            })
+            .collect();
+        Some(Arc::clone(nodes[readers::choose(from, &readers, turn)]))
     }
 
     /// The primaries that serve slots.

@@ -9,6 +9,7 @@
 
 pub mod moving;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use testbed::{Cluster, Node};
@@ -33,6 +34,26 @@ pub fn clients(node: &Node) -> Vec<u64> {
         .collect();
     ids.sort_unstable();
     ids
+}
+
+/// What `CLIENT LIST` tells of the connections that a server has from clients, without the one that asks.
+pub fn client_list(node: &Node) -> Vec<HashMap<String, String>> {
+    let mut connection = node.connection().unwrap();
+    let own: String = redis::cmd("CLIENT")
+        .arg("ID")
+        .query(&mut connection)
+        .unwrap();
+    let mut list = redis::cmd("CLIENT");
+    list.arg("LIST").arg("TYPE").arg("NORMAL");
+    let list: String = list.query(&mut connection).unwrap();
+    let field = |field: &str| {
+        let (name, value) = field.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    list.lines()
+        .map(|line| line.split(' ').filter_map(field).collect())
+        .filter(|client: &HashMap<_, _>| client["id"] != own)
+        .collect()
 }
 
 /// How often a server has run a command since it started.

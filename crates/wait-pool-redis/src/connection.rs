@@ -7,7 +7,7 @@ mod reach;
 
 use std::fmt;
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -43,6 +43,9 @@ use own::{Own, Request};
 /// closed instead, and the pool opens another one when it is needed. That holds however its user ends: by returning, with an error, by a
 /// panic, aborted.
 ///
+/// If a request with a command that waits at the server (`BLPOP`, …) is dropped or runs into its timeout, the connection is
+/// closed at once, so that nothing is taken from a list for nobody; requests on it fail from then on.
+///
 /// A request on it ends at the pool's `request_timeout`. Commands that wait by themselves, as `BLPOP` does,
 /// have as much longer as they say.
 ///
@@ -70,8 +73,9 @@ use own::{Own, Request};
 #[must_use = "a connection that is not used goes straight back"]
 #[derive(Clone)]
 pub struct Connection {
-    /// Before `own`, so that it is gone when the pool takes its place to be free.
-    connection: MultiplexedConnection,
+    /// What this handle has been [reached](reach) by. Before `own`, so that it is gone when the pool takes
+    /// its place to be free.
+    reached: OnceLock<MultiplexedConnection>,
     own: Arc<Own>,
 }
 
@@ -83,7 +87,7 @@ impl Connection {
         owner: Option<Owner>,
     ) -> Self {
         Self {
-            connection: held.connection(),
+            reached: OnceLock::new(),
             own: Arc::new(Own::new(held, pool, limit, owner)),
         }
     }
@@ -94,17 +98,26 @@ impl Connection {
     /// Clones of `this` go on using the same connection, as clones of the returned one would.
     pub fn take(this: Self) -> MultiplexedConnection {
         this.own.detach();
-        let mut connection = this.connection;
+        let mut connection = this.connection();
         if let Some(limit) = this.own.limit {
             connection.set_response_timeout(limit);
         }
         connection
     }
 
+    fn connection(&self) -> MultiplexedConnection {
+        match self.reached.get() {
+            // It may have a response timeout of its own.
+            Some(reached) => reached.clone(),
+            None => self.own.connection(),
+        }
+    }
+
     async fn command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
         let Some(change) = keys::session(cmd) else {
             let request = self.request(Kind::Plain, [cmd]);
-            let sent = self.connection.send_packed_command(cmd);
+            let mut connection = self.connection();
+            let sent = connection.send_packed_command(cmd);
             let value = carry(&self.own, request, sent, |_, _| {}).await?;
             self.own.notice(&value);
             return Ok(value);
@@ -122,7 +135,8 @@ impl Connection {
     /// Sends a command that changes the connection and has one answer.
     async fn change(&mut self, cmd: &Cmd, change: SessionCommand) -> RedisResult<Value> {
         let request = self.request(Kind::Changing, [cmd]);
-        let sent = self.connection.send_packed_command(cmd);
+        let mut connection = self.connection();
+        let sent = connection.send_packed_command(cmd);
         let value = carry(&self.own, request, sent, |session, answer| match answer {
             // Nobody waits for its answer.
             Ok(_) if cmd.is_no_response() => session.stain(),
@@ -148,9 +162,8 @@ impl Connection {
             false => Kind::Plain,
         };
         let request = self.request(kind, pipeline.cmd_iter());
-        let sent = self
-            .connection
-            .send_packed_commands(pipeline, offset, count);
+        let mut connection = self.connection();
+        let sent = connection.send_packed_commands(pipeline, offset, count);
         let answer = carry(&self.own, request, sent, |session, answer| match kind {
             Kind::Plain => {}
             Kind::Atomic if offset + count == pipeline.len() + 2 => session.transaction(answer),
@@ -176,12 +189,14 @@ impl Connection {
         let mut request = Request {
             kind,
             limit: self.own.limit,
+            waits: false,
             leaving: Vec::new(),
         };
         for cmd in commands {
             // Commands that wait by themselves have as much longer as they say.
             if let Some(own) = keys::find(cmd).and_then(|info| keys::patience(info, cmd)) {
                 request.limit = own.extend(request.limit);
+                request.waits = true;
             }
             if kind == Kind::Changing {
                 pubsub::add_left(cmd, &mut request.leaving);

@@ -2,6 +2,7 @@
 //!
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
+mod closed;
 mod reading;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::pushes::Pushes;
 use crate::readers::ReadFrom;
 use crate::settings::Settings;
 
+pub(crate) use closed::closed;
 use reading::Zone;
 
 /// Opens connections to one server.

@@ -265,6 +265,13 @@ pub(crate) fn mixed_up() -> RedisError {
     io::Error::new(io::ErrorKind::ConnectionReset, detail).into()
 }
 
+/// A connection that was closed for a command that nobody waits for any more.
+pub(crate) fn given_up() -> RedisError {
+    let detail = "this connection was closed, since a command that waits (as BLPOP does) was dropped on \
+                  it or ran into its timeout: take another";
+    io::Error::new(io::ErrorKind::ConnectionReset, detail).into()
+}
+
 /// The protocol has no messages that come unasked.
 pub(crate) fn no_pushes() -> RedisError {
     let reason = "messages come unasked in RESP3 only; add ?protocol=resp3 to the URL";

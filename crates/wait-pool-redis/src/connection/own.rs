@@ -7,10 +7,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult, ServerError, Value};
 use wait_pool::Pooled;
 
-use crate::connector::Connector;
+use crate::connector::{Connector, closed};
 use crate::error;
 use crate::pinned::Owner;
 use crate::pushes::Pushes;
@@ -18,8 +19,7 @@ use crate::session::{Kind, Session};
 
 /// The checkout. Its drop, with the last clone, is the way back.
 pub(super) struct Own {
-    /// None once it has been taken out of the pool.
-    held: Mutex<Option<Pooled<Connector>>>,
+    held: Mutex<Held>,
     session: Mutex<Session>,
     /// Somebody has had the connection itself in hand, and may have a clone of it.
     reached: AtomicBool,
@@ -32,6 +32,23 @@ pub(super) struct Own {
     pub(super) owner: Option<Owner>,
 }
 
+/// The connection itself.
+struct Held {
+    /// Before its place, so that it is gone when the pool takes that to be free.
+    connection: MultiplexedConnection,
+    place: Place,
+    /// Nobody may use it any more.
+    closed: bool,
+}
+
+/// The connection's place in the pool. Its drop is the way back.
+struct Place {
+    /// None once it has been taken out of the pool.
+    pooled: Option<Pooled<Connector>>,
+    /// Others may use the connection.
+    fit: bool,
+}
+
 impl Own {
     pub(super) fn new(
         held: Pooled<Connector>,
@@ -42,7 +59,14 @@ impl Own {
         Self {
             session: Mutex::new(Session::new(held.db())),
             pushes: held.pushes().cloned(),
-            held: Mutex::new(Some(held)),
+            held: Mutex::new(Held {
+                connection: held.connection(),
+                place: Place {
+                    pooled: Some(held),
+                    fit: false,
+                },
+                closed: false,
+            }),
             reached: AtomicBool::new(false),
             pool,
             limit,
@@ -65,6 +89,9 @@ impl Own {
 
     /// A request is about to be sent.
     pub(super) fn begin(self: &Arc<Self>, request: Request) -> RedisResult<UnderWay> {
+        if self.held.lock().closed {
+            return Err(error::given_up());
+        }
         let pushes = self.pushes();
         if let Some(pushes) = &pushes {
             if pushes.are_mixed_up() {
@@ -85,10 +112,29 @@ impl Own {
         self.reached.store(true, Ordering::Relaxed);
     }
 
+    /// The connection, for one request or for good. If it was closed, one to nothing.
+    pub(super) fn connection(&self) -> MultiplexedConnection {
+        self.held.lock().connection.clone()
+    }
+
     /// Takes the connection out of the pool, unless that has been done.
     pub(super) fn detach(&self) {
-        let held = self.held.lock().take();
-        drop(held.map(Pooled::detach));
+        let pooled = self.held.lock().place.pooled.take();
+        drop(pooled.map(Pooled::detach));
+    }
+
+    /// Closes the connection now, whoever still has a clone. Who has [reached](Self::reached) it keeps it open.
+    fn close(&self) {
+        let Some(nothing) = closed() else {
+            return;
+        };
+        let mut held = self.held.lock();
+        held.closed = true;
+        let connection = std::mem::replace(&mut held.connection, nothing);
+        let pooled = held.place.pooled.take();
+        drop(held);
+        drop(connection);
+        drop(Place { pooled, fit: false });
     }
 
     /// Has what an answer says of the cluster made known.
@@ -118,10 +164,16 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         let clean = self.session.get_mut().is_clean() && !*self.reached.get_mut();
-        if let Some(held) = self.held.get_mut().take()
-            && !clean
+        self.held.get_mut().place.fit = clean;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(pooled) = self.pooled.take()
+            && !self.fit
         {
-            held.discard();
+            pooled.discard();
         }
     }
 }
@@ -142,6 +194,8 @@ pub(super) struct Request {
     pub(super) kind: Kind,
     /// How long it may take.
     pub(super) limit: Option<Duration>,
+    /// A command in it waits at the server, and would take something for nobody.
+    pub(super) waits: bool,
     /// The sharded channels that it leaves.
     pub(super) leaving: Vec<Vec<u8>>,
 }
@@ -181,5 +235,8 @@ impl Drop for UnderWay {
                 session.stain();
             }
         });
+        if !answered && self.request.waits {
+            self.own.close();
+        }
     }
 }

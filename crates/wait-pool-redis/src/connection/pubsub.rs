@@ -123,7 +123,7 @@ impl Connection {
             };
         }
         let request = self.request(Kind::Changing, [cmd]);
-        let connection = &mut self.connection;
+        let mut connection = self.connection();
         // It knows how many confirmations are to come.
         let sent = async move {
             match all {

@@ -177,7 +177,7 @@ impl Pool {
     }
 
     /// Takes a connection for oneself to the node at this address, whatever its role. A replica
-    /// answers reads only after `READONLY`.
+    /// answers reads only after `READONLY`, which the pool has sent where it reads from replicas.
     ///
     /// As [`pin`](Self::pin) in everything else.
     ///

@@ -72,6 +72,7 @@ mod pinned;
 mod plan;
 mod pool;
 mod pool_error;
+mod pushes;
 mod readers;
 mod redirect;
 mod refresh;
@@ -84,7 +85,7 @@ mod tls;
 mod topology;
 
 pub use config::Builder;
-pub use connection::Connection;
+pub use connection::{Connection, PushMessages};
 pub use deadpool::managed::TimeoutType;
 pub use error::BuildError;
 pub use handle::Handle;

@@ -62,7 +62,14 @@ const CRATES: &[(&str, &[Layer])] = &[
             },
             Layer {
                 name: "effects",
-                modules: &["connector", "dispatch", "nodes", "pinned", "refresh"],
+                modules: &[
+                    "connector",
+                    "dispatch",
+                    "nodes",
+                    "pinned",
+                    "pushes",
+                    "refresh",
+                ],
             },
             Layer {
                 name: "face",

@@ -28,6 +28,9 @@ use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
+pub use crate::event::{Doubt, TopologyEvent, TopologyListener};
+pub use crate::topology::{ClusterShard, ClusterTopology};
+
 /// What [`Pool::get`] gives.
 pub type Connection = Handle;
 
@@ -174,7 +177,7 @@ impl Pool {
     }
 
     /// Takes a connection for oneself to the node at this address, whatever its role. A replica
-    /// answers reads only after `READONLY`.
+    /// answers reads only after `READONLY`, which the pool has sent where it reads from replicas.
     ///
     /// As [`pin`](Self::pin) in everything else.
     ///
@@ -213,6 +216,13 @@ impl Pool {
     /// A handle for commands, which is nothing but a redis-rs connection.
     pub fn handle(&self) -> Handle {
         Handle::from(self.clone())
+    }
+
+    /// Who serves which slots, as far as the pool knows by now; `None` before the first request. Asks
+    /// nobody.
+    pub fn topology(&self) -> Option<ClusterTopology> {
+        let known = self.cluster.topologies.known()?;
+        Some(ClusterTopology::new(Arc::clone(&known.topology)))
     }
 
     /// The figures of every node that a request has been sent to or the topology names as a

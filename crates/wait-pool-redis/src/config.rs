@@ -1,6 +1,7 @@
 //! The builder of both kinds of pool, and the settings that make no sense.
 
 mod limits;
+mod topology;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -244,6 +245,12 @@ fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildErr
         return Err(BuildError::Setting {
             setting: "client_name",
             reason: "servers take no spaces and nothing outside of ASCII",
+        });
+    }
+    if settings.finding.check_interval == Some(Duration::ZERO) {
+        return Err(BuildError::Setting {
+            setting: "topology_check_interval",
+            reason: "servers would be asked all the time; None turns it off",
         });
     }
     check_tls(servers, settings)

@@ -6,10 +6,12 @@
 
 mod chunks;
 mod error;
+mod flight;
 mod reads;
 mod request;
 mod result;
 mod run;
+mod share;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ pub use error::LookupError;
 pub use reads::RowRead;
 pub use request::{Fields, Keys, Rows};
 pub use result::LookupResult;
+use share::Share;
 
 use crate::dispatch::Dispatch;
 
@@ -61,6 +64,7 @@ pub struct Lookup {
     dispatch: Arc<Dispatch>,
     limits: Limits,
     until: Until,
+    share: Option<Arc<Share>>,
 }
 
 /// When a lookup ends at the latest.
@@ -78,6 +82,7 @@ impl Lookup {
             dispatch,
             limits: Limits::DEFAULT,
             until: Until::RequestTimeout,
+            share: None,
         }
     }
 
@@ -111,6 +116,32 @@ impl Lookup {
         self
     }
 
+    /// Whether a read that this handle or a clone of it is about to send anyway is joined instead of sent once
+    /// more. Default no.
+    ///
+    /// A read that is under way is not joined: its value may be older than what the caller has written or seen
+    /// since. Whoever wants the same then waits for the next, which is sent when that one has its answer. So a
+    /// server sees each read at most once at a time from all clones together, however many callers want it, and each
+    /// caller sees what he would see alone, up to a round trip later. Where keys are seldom asked for by two at
+    /// once this is nothing but a detour: a shared read takes a task, a channel and a map.
+    ///
+    /// A caller that is dropped, or whose time is up, disturbs no other.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example(pool: wait_pool_redis::cluster::Pool) {
+    /// let lookup = pool.lookup().share_in_flight(true); // kept, and cloned to where it is needed
+    /// let popular = || lookup.keys(["item:1"]).get::<String>();
+    /// let (_a, _b, _c) = tokio::join!(popular(), popular(), popular()); // one or two GETs
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn share_in_flight(mut self, share: bool) -> Self {
+        self.share = share.then(|| self.share.take().unwrap_or_default());
+        self
+    }
+
     /// Reads keys that hold strings, one `GET` for each. A key may stand at several positions.
     pub fn keys<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Keys {
         Keys::new(self.clone(), owned(keys))
@@ -138,6 +169,7 @@ impl fmt::Debug for Lookup {
         f.debug_struct("Lookup")
             .field("limits", &self.limits)
             .field("until", &self.until)
+            .field("share", &self.share)
             .finish_non_exhaustive()
     }
 }

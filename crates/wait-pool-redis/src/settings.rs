@@ -1,13 +1,18 @@
 //! The settings that every pool of this crate has, as plain data.
 
+pub(crate) mod topology;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::AsyncConnectionConfig;
 use wait_pool::{Builder, Group, Manager, QueuePolicy};
 
+use crate::event::TopologyEvent;
 use crate::keys::Commands;
 use crate::readers::{ReadFrom, Zones};
+
+use topology::Finding;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -36,6 +41,7 @@ pub(crate) struct Settings {
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
     pub(crate) core: Core,
+    pub(crate) finding: Finding,
 }
 
 /// What is handed on to each node's pool as it is; the defaults are the core's.
@@ -78,6 +84,7 @@ impl Settings {
             read_from: ReadFrom::Primary,
             zones: None,
             bound,
+            finding: Finding::default(),
             core: Core {
                 max_waiters: usize::MAX,
                 min_idle: 0,
@@ -98,6 +105,11 @@ impl Settings {
         let name = self.client_name.as_ref().unwrap_or(&self.name);
         let fit = |c: char| if c.is_ascii_graphic() { c } else { '_' };
         name.chars().map(fit).collect()
+    }
+
+    /// Tells who listens.
+    pub(crate) fn tell(&self, event: &TopologyEvent<'_>) {
+        self.finding.audience.tell(&self.name, event);
     }
 
     /// The name that the builder here has for a setting of the pool below.

@@ -15,6 +15,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis::{AsyncCommands, RedisError};
 use testbed::{Cluster, ClusterOptions, Node, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use wait_pool_redis::{LookupError, NodeAddr, Pool, RowRead, Slot, cluster};
 
 /// Long, since a loaded machine decides no test.
@@ -390,4 +393,251 @@ async fn a_closed_pool_says_so_at_each_position() {
     let client = |error: &LookupError| matches!(error, LookupError::Client(_));
     assert!(result.errors().all(|(_, error)| client(error)));
     assert_eq!(result.errors().count(), 2);
+}
+
+/// Sends on what it is sent, and holds back what comes back, as a slow network does.
+struct Held {
+    port: u16,
+    held: watch::Sender<bool>,
+}
+
+impl Held {
+    async fn start(node: &Node) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (held, _) = watch::channel(false);
+        let (server, watched) = (node.addr(), held.clone());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (from_client, mut to_client) = client.into_split();
+                let server = TcpStream::connect(&server).await.unwrap();
+                let (mut from_server, to_server) = server.into_split();
+                let mut held = watched.subscribe();
+                tokio::spawn(async move {
+                    let (mut from, mut to) = (from_client, to_server);
+                    tokio::io::copy(&mut from, &mut to).await
+                });
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 1 << 16];
+                    while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
+                        held.wait_for(|held| !held).await.unwrap();
+                        to_client.write_all(&buffer[..length]).await.unwrap();
+                    }
+                });
+            }
+        });
+        Self { port, held }
+    }
+
+    fn pool(&self) -> Pool {
+        let url = format!("redis://127.0.0.1:{}", self.port);
+        Pool::builder(url).request_timeout(LONG).build().unwrap()
+    }
+
+    fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+}
+
+/// What a caller has written himself he also reads, though somebody else's read is under way.
+#[tokio::test]
+async fn a_read_that_is_under_way_is_not_joined() {
+    let server = Server::start().unwrap();
+    let slow = Held::start(&server).await;
+    let lookup = slow.pool().lookup().share_in_flight(true);
+    run::<()>(&server, "SET k old");
+    let read = || {
+        let lookup = lookup.clone();
+        tokio::spawn(async move { lookup.keys(["k"]).get::<String>().await.all().unwrap() })
+    };
+    assert_eq!(read().await.unwrap(), [Some("old".to_owned())]);
+    let before = calls(&server, "get");
+    slow.hold(true);
+    let first = read();
+    until("the first read", || calls(&server, "get") > before).await;
+    run::<()>(&server, "SET k new");
+    let others: Vec<_> = (0..50).map(|_| read()).collect();
+    // They are all asked for by the time that the first has its answer.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    slow.hold(false);
+    assert_eq!(first.await.unwrap(), [Some("old".to_owned())]);
+    for other in others {
+        assert_eq!(other.await.unwrap(), [Some("new".to_owned())]);
+    }
+    assert_eq!(
+        calls(&server, "get") - before,
+        2,
+        "one for the first, one for all others"
+    );
+}
+
+#[tokio::test]
+async fn who_leaves_takes_no_shared_read_with_him() {
+    let server = Server::start().unwrap();
+    let slow = Held::start(&server).await;
+    let lookup = slow.pool().lookup().share_in_flight(true);
+    run::<()>(&server, "SET k 7");
+    lookup.keys(["k"]).get::<i64>().await.all().unwrap();
+    let before = calls(&server, "get");
+    let ask = || tokio_test::task::spawn(lookup.keys(["k", "k"]).get::<i64>());
+    let seven = [Some(7), Some(7)];
+
+    // Before it is sent: the one who asked first is gone, the other has the answer.
+    let (mut first, mut second) = (ask(), ask());
+    assert!(first.poll().is_pending() && second.poll().is_pending());
+    drop(first);
+    assert_eq!(second.await.all().unwrap(), seven);
+    assert_eq!(calls(&server, "get") - before, 1);
+
+    // While it is under way: those who came since have the next.
+    slow.hold(true);
+    let mut first = ask();
+    assert!(first.poll().is_pending());
+    until("the read", || calls(&server, "get") - before == 2).await;
+    let (mut second, mut third) = (ask(), ask());
+    assert!(second.poll().is_pending() && third.poll().is_pending());
+    drop((first, second));
+    // Nobody waits for the one under way any more, so the next does not wait for it either.
+    until("the next", || calls(&server, "get") - before == 3).await;
+    slow.hold(false);
+    assert_eq!(third.await.all().unwrap(), seven);
+
+    // All of them: nothing is left that would hold up or serve those who come later.
+    slow.hold(true);
+    let (mut first, mut second) = (ask(), ask());
+    assert!(first.poll().is_pending() && second.poll().is_pending());
+    drop((first, second));
+    slow.hold(false);
+    assert_eq!(ask().await.all().unwrap(), seven);
+    assert!(format!("{lookup:?}").contains("claimed: 0"), "{lookup:?}");
+}
+
+/// Each caller's own deadline ends his own wait, and a read goes on for as long as one of them waits.
+#[tokio::test]
+async fn a_shared_read_lasts_as_long_as_the_most_patient_caller() {
+    let server = Server::start().unwrap();
+    let lookup = alone(&server).lookup().share_in_flight(true);
+    run::<()>(&server, "SET k 7");
+    lookup.keys(["k"]).get::<i64>().await.all().unwrap();
+    server.stop();
+    let hasty = lookup.clone().timeout(Duration::from_millis(50));
+    let (mut hasty, mut patient) = (
+        tokio_test::task::spawn(hasty.keys(["k"]).get::<i64>()),
+        tokio_test::task::spawn(lookup.keys(["k"]).get::<i64>()),
+    );
+    assert!(hasty.poll().is_pending() && patient.poll().is_pending());
+    let hasty = hasty.await;
+    assert!(
+        hasty
+            .errors()
+            .any(|(_, error)| error.is_timeout() && is_at(error, &server))
+    );
+    server.cont();
+    assert_eq!(patient.await.all().unwrap(), [Some(7)]);
+}
+
+/// A crowd that wants the same few keys again and again, in lookups of many chunks over all nodes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_shares_its_reads_and_everybody_has_his_own_positions() {
+    let cluster = start(3);
+    let pool = pool(&cluster);
+    fill(&pool, "k", 40).await;
+    let before = total(&cluster, "get");
+    let lookup = pool.lookup().share_in_flight(true).chunk_commands(3);
+    let crowd: Vec<_> = (0..100)
+        .map(|task| {
+            let lookup = lookup.clone();
+            tokio::spawn(async move {
+                for round in 0..20 {
+                    let wanted: Vec<usize> = (0..30).map(|n| (n * 7 + task + round) % 40).collect();
+                    let keys = wanted.iter().map(|n| format!("k{n}"));
+                    let values = lookup.keys(keys).get::<usize>().await.all().unwrap();
+                    assert!(
+                        values
+                            .iter()
+                            .zip(&wanted)
+                            .all(|(value, n)| *value == Some(*n))
+                    );
+                }
+            })
+        })
+        .collect();
+    for member in crowd {
+        member.await.unwrap();
+    }
+    let sent = total(&cluster, "get") - before;
+    assert!(sent < 100 * 20 * 30 / 2, "{sent} of 60,000 were sent");
+    assert!(format!("{lookup:?}").contains("claimed: 0"), "{lookup:?}");
+}
+
+/// The task that reads for all ends with the runtime of the one who came first.
+#[test]
+fn a_runtime_that_ends_leaves_nobody_waiting() {
+    let server = Server::start().unwrap();
+    run::<()>(&server, "SET k 7");
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (one, other) = (runtime(), runtime());
+    let lookup = alone(&server).lookup().share_in_flight(true);
+    let read = {
+        let lookup = lookup.clone();
+        move || async move { lookup.keys(["k"]).get::<i64>().await.all() }
+    };
+    // The connection belongs to the runtime that stays.
+    assert_eq!(other.block_on(read.clone()()).unwrap(), [Some(7)]);
+    server.stop();
+    let first = one.spawn(read.clone()());
+    while !format!("{lookup:?}").contains("claimed: 1") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut second = tokio_test::task::spawn(read());
+    let inside = other.enter();
+    assert!(second.poll().is_pending());
+    drop(inside);
+    drop(one);
+    server.cont();
+    drop(first);
+    assert_eq!(other.block_on(second).unwrap(), [Some(7)]);
+}
+
+#[tokio::test]
+async fn a_shared_read_that_fails_says_so_to_all() {
+    let cluster = start(2);
+    let pool = pool(&cluster);
+    let gone = &cluster.masters()[1];
+    let (there, lost) = (
+        key_on(&cluster, &cluster.masters()[0], "a"),
+        key_on(&cluster, gone, "b"),
+    );
+    let _: () = pool.clone().set(&there, 1).await.unwrap();
+    gone.kill().unwrap();
+    let lookup = pool.lookup().share_in_flight(true).chunk_commands(1);
+    let keys = [&lost, &there, &lost];
+    let (one, two) = tokio::join!(
+        lookup.keys(keys).get::<i64>(),
+        lookup.keys(keys).get::<i64>()
+    );
+    for result in [one, two] {
+        let errors: Vec<_> = result.errors().collect();
+        assert!(
+            matches!(errors[..], [(0, a), (2, b)] if is_at(a, gone) && is_at(b, gone)),
+            "{errors:?}"
+        );
+        assert_eq!(result.or_default(), [0, 1, 0]);
+    }
+    pool.close();
+    let closed = lookup.keys(keys).get::<i64>().await;
+    assert!(
+        closed
+            .errors()
+            .all(|(_, error)| matches!(error, LookupError::Client(_)))
+    );
+    assert_eq!(closed.errors().count(), 3);
 }

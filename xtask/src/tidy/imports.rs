@@ -51,7 +51,7 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "hook", "node", "pool_error", "slot"],
+                modules: &["error", "event", "hook", "node", "pool_error", "slot"],
             },
             Layer {
                 name: "decisions",
@@ -62,7 +62,14 @@ const CRATES: &[(&str, &[Layer])] = &[
             },
             Layer {
                 name: "effects",
-                modules: &["connector", "dispatch", "nodes", "pinned", "refresh"],
+                modules: &[
+                    "connector",
+                    "dispatch",
+                    "nodes",
+                    "pinned",
+                    "pushes",
+                    "refresh",
+                ],
             },
             Layer {
                 name: "face",

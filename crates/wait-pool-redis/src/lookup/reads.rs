@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use redis::{Cmd, FromRedisValue, ParsingError, Value};
 
-/// How the fields of a row are read.
+/// By which command the fields of a row are read. What comes back is the same.
 ///
-/// `HMGET` costs the server by the fields asked for, `HGETALL` by those that the row has; a field costs
-/// `HMGET` several times as much, since it is looked for. What comes back is the same.
+/// It is a matter of what it costs the server. Small rows are kept *compact*, as one list in which `HMGET` searches
+/// for each field anew: at 96 fields, all of them, six times as dear as `HGETALL`. Others are kept as a table, where
+/// `HMGET` is as cheap or cheaper, and `HGETALL` of a large row for a few of its fields is a waste. `OBJECT ENCODING
+/// key` tells which a row is: `listpack` (`ziplist` before Redis 7), by default up to 512 fields if no value is
+/// longer than 64 bytes; or `hashtable`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RowRead {
@@ -17,8 +20,9 @@ pub enum RowRead {
     Hmget,
     /// `HGETALL`, of which the fields asked for are kept.
     Hgetall,
-    /// Whichever costs the server less, if rows have about so many fields: `HGETALL` from a third of the fields on.
-    Auto {
+    /// Rows are compact and have about so many fields: whichever is cheaper then. That is `HGETALL` for 5 fields of 6, 11 of
+    /// 24, or 17 of 96; from some 20 on in any compact row.
+    Compact {
         /// How many fields a row has.
         fields_per_row: usize,
     },
@@ -26,17 +30,21 @@ pub enum RowRead {
 
 impl RowRead {
     /// Whether to read whole rows to get `wanted` fields of each.
-    fn takes_all(self, wanted: usize) -> bool {
+    const fn takes_all(self, wanted: usize) -> bool {
         match self {
             Self::Hmget => false,
             Self::Hgetall => true,
-            Self::Auto { fields_per_row } => wanted.saturating_mul(ALL_FROM) >= fields_per_row,
+            Self::Compact { fields_per_row } => {
+                let all = fields_per_row.saturating_mul(PASSED_OVER);
+                wanted.saturating_mul(PASSED_OVER.saturating_add(fields_per_row)) >= all
+            }
         }
     }
 }
 
-/// Of how many fields one has to be wanted for `HGETALL` to be cheaper.
-const ALL_FROM: usize = 3;
+/// To give out a field costs as much as to pass over ten others in search of it, and `HMGET` passes over half of the row
+/// on average. So it costs `wanted * (1 + fields / 20)` where `HGETALL` costs `fields`.
+const PASSED_OVER: usize = 20;
 
 /// The reads of a lookup, one for each key.
 #[derive(Debug)]
@@ -45,7 +53,7 @@ pub(super) struct Reads {
     verb: Verb,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Verb {
     Get,
     Hmget(FieldNames),
@@ -80,6 +88,17 @@ impl Reads {
             false => Verb::Hmget(Arc::clone(&wanted.names)),
         };
         Self { keys, verb }
+    }
+
+    /// Some of them.
+    pub(super) fn only(&self, positions: &[usize]) -> Self {
+        let keys = positions
+            .iter()
+            .map(|position| self.keys[*position].clone());
+        Self {
+            keys: keys.collect(),
+            verb: self.verb.clone(),
+        }
     }
 
     /// The command for one position.
@@ -304,8 +323,18 @@ mod tests {
 
     #[test]
     fn whole_rows_are_read_where_most_fields_are_wanted() {
-        let auto = |fields_per_row| RowRead::Auto { fields_per_row };
-        assert!(auto(30).takes_all(10) && !auto(31).takes_all(10));
+        let from = |fields_per_row| {
+            let takes_all = |wanted: &usize| RowRead::Compact { fields_per_row }.takes_all(*wanted);
+            (1..).find(takes_all).unwrap()
+        };
+        assert_eq!([1, 6, 24, 96, 480].map(from), [1, 5, 11, 17, 20]);
+        assert_eq!(from(0), 1);
+        assert!(
+            !RowRead::Compact {
+                fields_per_row: usize::MAX
+            }
+            .takes_all(0)
+        );
         assert!(RowRead::Hgetall.takes_all(1) && !RowRead::Hmget.takes_all(1_000));
     }
 }

@@ -85,9 +85,9 @@ impl Rows {
 /// let users = ["user:7", "user:8"];
 /// let ages: Vec<Option<Vec<Option<u8>>>> =
 ///     lookup.rows(users).fields(["age", "age_of_account"]).get().await.all()?;
-/// // Rows have about twelve fields, so eight of them are read by HGETALL.
+/// // Small values, about nine fields in a row: eight of them are read by HGETALL.
 /// let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
-/// let rows = lookup.rows(users).fields(names).read_by(RowRead::Auto { fields_per_row: 12 });
+/// let rows = lookup.rows(users).fields(names).read_by(RowRead::Compact { fields_per_row: 9 });
 /// let rows: Vec<Option<HashMap<String, f64>>> = rows.get_as().await.all()?;
 /// # Ok(())
 /// # }

@@ -21,19 +21,19 @@ impl Lookup {
             return Vec::new();
         }
         let deadline = self.expires();
-        let failed = |(position, failure): (usize, Failure)| {
-            LookupError::of(failure, || self.dispatch.owner_of(&reads.keys[position]))
+        let answers = match &self.share {
+            Some(share) => self.shared(share, reads, deadline).await,
+            None => self.direct(reads, deadline).await,
         };
-        self.direct(reads, deadline)
-            .await
-            .into_iter()
-            .enumerate()
-            .map(|(position, result)| result.map_err(|failure| failed((position, failure))))
-            .collect()
+        let told = |(position, answer): (usize, Result<Value, Failure>)| {
+            let owner = || self.dispatch.owner_of(&reads.keys[position]);
+            answer.map_err(|failure| LookupError::of(failure, owner))
+        };
+        answers.into_iter().enumerate().map(told).collect()
     }
 
     /// Has all of the reads sent for this caller alone.
-    async fn direct(
+    pub(super) async fn direct(
         &self,
         reads: &Reads,
         deadline: Option<Instant>,
@@ -88,7 +88,7 @@ impl Lookup {
     }
 
     /// One request, if there is still time for it.
-    pub(super) async fn chunk(
+    async fn chunk(
         &self,
         commands: &[Cmd],
         deadline: Option<Instant>,
@@ -107,7 +107,7 @@ fn commands(reads: &Reads, positions: &[usize]) -> Vec<Cmd> {
 }
 
 /// Why a whole chunk could not be sent, if so: the next one would fare no better.
-fn nobody_there(answers: &[Result<Value, Failure>]) -> Option<Failure> {
+pub(super) fn nobody_there(answers: &[Result<Value, Failure>]) -> Option<Failure> {
     let refused = |answer: &Result<_, Failure>| {
         let failure = answer.as_ref().err()?;
         (failure.kind == FailureKind::NoConnection).then(|| failure.clone())

@@ -530,3 +530,62 @@ fn a_group_of_nothing_is_refused() {
     let refused = Group::new(0).unwrap_err();
     assert_eq!(refused.setting(), "max_connections");
 }
+
+/// Callers that give up, connections that break, attempts that fail, pools that are cleared and
+/// resized: whatever happens, places are neither lost nor made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_neither_loses_nor_makes_places() {
+    let backend = Backend::new(Gate::Slow);
+    let stormy: Setup = |builder| {
+        let builder = plain(builder).max_size(3).max_leases(2).min_idle(1);
+        builder.connect_backoff(MS, 2 * MS)
+    };
+    let (group, pools) = pools::<4>(&backend, 3, stormy);
+    let mut crowd = JoinSet::new();
+    for caller in 0..24_u64 {
+        let (pools, backend) = (pools.clone(), Arc::clone(&backend));
+        crowd.spawn(async move {
+            let mut rng = fastrand::Rng::with_seed(caller);
+            for _ in 0..150 {
+                let pool = &pools[rng.usize(..pools.len())];
+                let patience = Duration::from_micros(rng.u64(0..3_000));
+                match rng.u8(..20) {
+                    0 => pool.clear(),
+                    1 => pool.resize(rng.usize(1..4)).unwrap(),
+                    2 => *backend.connect.lock() = Gate::Error,
+                    3..7 => *backend.connect.lock() = Gate::Slow,
+                    7..12 => {
+                        let held = tokio::time::timeout(patience, pool.get()).await;
+                        if let Ok(Ok(held)) = held {
+                            held.broken.store(rng.u8(..4) == 0, SeqCst);
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                    _ => {
+                        let held = tokio::time::timeout(patience, pool.lease()).await;
+                        if let Ok(Ok(held)) = held {
+                            tokio::task::yield_now().await;
+                            drop(held);
+                        }
+                    }
+                }
+            }
+        });
+    }
+    while let Some(done) = crowd.join_next().await {
+        done.unwrap();
+    }
+    assert!(backend.peak() <= 3, "{}", backend.peak());
+    *backend.connect.lock() = Gate::Ok;
+    // Everybody is served still.
+    for pool in &pools {
+        let served = async { while pool.get().await.is_err() {} };
+        tokio::time::timeout(Duration::from_secs(20), served)
+            .await
+            .unwrap();
+    }
+    drop(pools);
+    until("all are gone", || backend.live() == 0).await;
+    until("all places are free", || group.status().connections == 0).await;
+    assert_free(&group, &backend);
+}

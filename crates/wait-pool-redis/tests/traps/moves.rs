@@ -1,10 +1,6 @@
 //! Slots and masters that change while requests are on their way.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use redis::{AsyncCommands, RedisResult};
-use testbed::Cluster;
 use tokio::task::JoinSet;
 use wait_pool_redis::Slot;
 
@@ -59,45 +55,8 @@ async fn nothing_comes_between_asking_and_its_command() {
     assert_eq!(sum, asked);
 }
 
-/// ioredis#2075, valkey-swift#326: one MOVED failed the whole batch; and commands on one key that were sent
-/// again came behind those that followed them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commands_on_one_key_stay_in_order_while_its_slot_moves() {
-    const LENGTH: u64 = 40;
-    let cluster = Arc::new(start(3, 0));
-    let pool = pool(&cluster, |builder| builder);
-    let keys = warm(&cluster, &pool).await;
-    let ended = Arc::new(AtomicBool::new(false));
-    let mover = tokio::task::spawn_blocking({
-        let (cluster, ended) = (Arc::clone(&cluster), Arc::clone(&ended));
-        move || back_and_forth(&cluster, Slot::of(b"list"), &ended)
-    });
-    let mut sent = 0;
-    let mut mover = Some(mover);
-    while sent < 100 * LENGTH || !mover.as_ref().unwrap().is_finished() {
-        let mut pipeline = redis::pipe();
-        for n in sent..sent + LENGTH {
-            pipeline
-                .rpush("{list}a", n)
-                .incr(&keys[(n % 3) as usize], 1);
-        }
-        let answers: Vec<u64> = pipeline.query_async(&mut pool.clone()).await.unwrap();
-        let lengths: Vec<u64> = answers.into_iter().step_by(2).collect();
-        assert_eq!(lengths, (sent + 1..=sent + LENGTH).collect::<Vec<_>>());
-        sent += LENGTH;
-        ended.store(sent >= 100 * LENGTH, Ordering::Relaxed);
-    }
-    assert!(mover.take().unwrap().await.unwrap() > 3, "it has moved");
-    let all: Vec<u64> = pool.handle().lrange("{list}a", 0, -1).await.unwrap();
-    assert_eq!(all, (0..sent).collect::<Vec<_>>());
-    let redirects = |code| -> u64 {
-        let nodes = cluster.masters().iter();
-        nodes.map(|node| node.errors(code).unwrap()).sum()
-    };
-    assert!(redirects("MOVED") + redirects("ASK") > 0);
-}
-
-/// ioredis#2075, valkey-swift#326, where a command has to wait and the next one would not have to.
+/// ioredis#2075, valkey-swift#326: commands on one key that were sent again came behind those that followed
+/// them. Here the first has to wait, and the second would not have to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_does_not_overtake_one_that_waits() {
     let cluster = start(3, 0);
@@ -134,21 +93,6 @@ async fn a_command_does_not_overtake_one_that_waits() {
     );
     let values: (i32, i32) = pool.clone().mget(&[&gone, &here]).await.unwrap();
     assert_eq!(values, (2, 1), "in the order of the commands");
-}
-
-/// Moves a slot to and fro until it is told to end. Says how often it has been moved.
-fn back_and_forth(cluster: &Cluster, slot: Slot, ended: &AtomicBool) -> u32 {
-    let mut moves = 0;
-    for to in cluster.masters().iter().cycle() {
-        if ended.load(Ordering::Relaxed) && moves > 3 {
-            break;
-        }
-        if cluster.slot_owner(slot.number()).unwrap().port() != to.port() {
-            cluster.move_slot(slot.number(), to).unwrap();
-            moves += 1;
-        }
-    }
-    moves
 }
 
 /// vertx-redis-client#541: a lookup of the topology waited for a connection of the pool that waited for it.

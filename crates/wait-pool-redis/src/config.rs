@@ -41,6 +41,7 @@ use crate::tls::check as check_tls;
 pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
+    max_connections: Option<usize>,
     target: PhantomData<fn() -> T>,
 }
 
@@ -55,6 +56,7 @@ impl<T> Builder<T> {
         Self {
             servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
             settings: Settings::new(bound),
+            max_connections: None,
             target: PhantomData,
         }
     }
@@ -195,7 +197,8 @@ impl Builder<cluster::Pool> {
     /// # Errors
     ///
     /// Names the URL or the setting that makes no sense.
-    pub fn build(self) -> Result<cluster::Pool, BuildError> {
+    pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
+        self.settings.core.group = self.group()?;
         let servers = self.servers?;
         check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {

@@ -2,25 +2,29 @@
 //!
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
+mod closed;
 mod reading;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
 use redis::io::AsyncDNSResolver;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisFuture,
-    RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, ProtocolVersion,
+    RedisFuture, RedisResult, Value,
 };
 use tokio::net::lookup_host;
 
 use crate::plan::{Outgoing, Prelude};
+use crate::pushes::Pushes;
 use crate::readers::ReadFrom;
 use crate::settings::Settings;
 use crate::settings::topology::Resolver;
 
+pub(crate) use closed::closed;
 use reading::Zone;
 
 /// Opens connections to one server.
@@ -91,9 +95,16 @@ impl Connector {
     }
 
     pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {
+        self.open_with(&self.config).await
+    }
+
+    async fn open_with(
+        &self,
+        config: &AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
         let client = &self.client;
         let mut connection = client
-            .get_multiplexed_async_connection_with_config(&self.config)
+            .get_multiplexed_async_connection_with_config(config)
             .await?;
         for cmd in &self.introduction {
             connection.send_packed_command(cmd).await?;
@@ -102,6 +113,28 @@ impl Connector {
             reading::prepare(&mut connection, reading.zone.as_ref()).await?;
         }
         Ok(connection)
+    }
+
+    /// Opens a connection whose pushes are kept, where the protocol has them. What is given out is gone
+    /// as soon as nothing more can come.
+    async fn open_with_pushes(&self) -> RedisResult<(MultiplexedConnection, Option<Weak<Pushes>>)> {
+        if self
+            .client
+            .get_connection_info()
+            .redis_settings()
+            .protocol()
+            != ProtocolVersion::RESP3
+        {
+            return Ok((self.open().await?, None));
+        }
+        let pushes = Arc::new(Pushes::default());
+        let given_out = Arc::downgrade(&pushes);
+        let hand_over = move |push| -> Result<(), SendError> {
+            pushes.take(push);
+            Ok(())
+        };
+        let config = self.config.clone().set_push_sender(hand_over);
+        Ok((self.open_with(&config).await?, Some(given_out)))
     }
 }
 
@@ -201,8 +234,10 @@ impl wait_pool::Manager for Connector {
     type Error = redis::RedisError;
 
     async fn connect(&self) -> RedisResult<Link> {
+        let (connection, pushes) = self.open_with_pushes().await?;
         Ok(Link {
-            connection: self.open().await?,
+            connection,
+            pushes,
             dead: AtomicBool::new(false),
         })
     }
@@ -236,6 +271,8 @@ fn with_user_timeout(info: ConnectionInfo) -> ConnectionInfo {
 #[derive(Debug)]
 pub(crate) struct Link {
     connection: MultiplexedConnection,
+    /// None where the protocol has no pushes.
+    pushes: Option<Weak<Pushes>>,
     dead: AtomicBool,
 }
 
@@ -322,6 +359,10 @@ impl Link {
     /// A handle of the connection itself, for somebody who has it alone.
     pub(crate) fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
+    }
+
+    pub(crate) const fn pushes(&self) -> Option<&Weak<Pushes>> {
+        self.pushes.as_ref()
     }
 
     fn judge<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::AsyncConnectionConfig;
-use wait_pool::{Builder, Manager, QueuePolicy};
+use wait_pool::{Builder, Group, Manager, QueuePolicy};
 
 use crate::event::TopologyEvent;
 use crate::keys::Commands;
@@ -56,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) slow_acquire_after: Option<Duration>,
     pub(crate) leak_warning_after: Option<Duration>,
+    /// What all nodes of a pool have in common, if their connections are bounded together.
+    pub(crate) group: Option<Group>,
 }
 
 impl Settings {
@@ -93,6 +95,7 @@ impl Settings {
                 queue_policy: QueuePolicy::Fifo,
                 slow_acquire_after: Some(Duration::from_secs(2)),
                 leak_warning_after: None,
+                group: None,
             },
         }
     }
@@ -121,6 +124,10 @@ impl Settings {
 impl Core {
     /// Sets all of it.
     pub(crate) fn apply<M: Manager>(&self, builder: Builder<M>) -> Builder<M> {
+        let builder = match &self.group {
+            Some(group) => builder.group(group),
+            None => builder,
+        };
         builder
             .max_waiters(self.max_waiters)
             .min_idle(self.min_idle)

@@ -1,6 +1,7 @@
 //! The builder of both kinds of pool, and the settings that make no sense.
 
 mod limits;
+mod topology;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -40,6 +41,7 @@ use crate::tls::check as check_tls;
 pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
+    max_connections: Option<usize>,
     target: PhantomData<fn() -> T>,
 }
 
@@ -54,6 +56,7 @@ impl<T> Builder<T> {
         Self {
             servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
             settings: Settings::new(bound),
+            max_connections: None,
             target: PhantomData,
         }
     }
@@ -194,7 +197,8 @@ impl Builder<cluster::Pool> {
     /// # Errors
     ///
     /// Names the URL or the setting that makes no sense.
-    pub fn build(self) -> Result<cluster::Pool, BuildError> {
+    pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
+        self.settings.core.group = self.group()?;
         let servers = self.servers?;
         check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
@@ -241,6 +245,12 @@ fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildErr
         return Err(BuildError::Setting {
             setting: "client_name",
             reason: "servers take no spaces and nothing outside of ASCII",
+        });
+    }
+    if settings.finding.check_interval == Some(Duration::ZERO) {
+        return Err(BuildError::Setting {
+            setting: "topology_check_interval",
+            reason: "servers would be asked all the time; None turns it off",
         });
     }
     check_tls(servers, settings)

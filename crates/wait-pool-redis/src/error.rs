@@ -11,6 +11,7 @@ use std::sync::Arc;
 use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use wait_pool::{AcquireError, ConnectError};
 
+use crate::event::Doubt;
 use crate::node::NodeAddr;
 
 /// A setting that makes no sense, refused when a pool is built.
@@ -68,7 +69,9 @@ impl Failure {
     pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) -> Self {
         let kind = match &error {
             // With nothing but attempts to connect the pool is not busy: nobody answers there.
-            AcquireError::Timeout(timeout) if timeout.status.size > timeout.status.opening => {
+            AcquireError::Timeout(timeout)
+                if timeout.status.size > timeout.status.opening || timeout.status.held_up > 0 =>
+            {
                 FailureKind::Busy
             }
             AcquireError::QueueFull { .. } | AcquireError::Overloaded(_) => FailureKind::QueueFull,
@@ -287,6 +290,32 @@ pub(crate) fn no_topology(node: &NodeAddr, error: RedisError) -> RedisError {
     }
 }
 
+/// Answers on a connection can no longer be matched to requests.
+pub(crate) fn mixed_up() -> RedisError {
+    let detail = "the server ended a sharded subscription while an answer was under way, which redis-rs \
+                  takes for that answer; this connection is of no more use";
+    io::Error::new(io::ErrorKind::ConnectionReset, detail).into()
+}
+
+/// A connection that was closed for a command that nobody waits for any more.
+pub(crate) fn given_up() -> RedisError {
+    let detail = "this connection was closed, since a command that waits (as BLPOP does) was dropped on \
+                  it or ran into its timeout: take another";
+    io::Error::new(io::ErrorKind::ConnectionReset, detail).into()
+}
+
+/// The protocol has no messages that come unasked.
+pub(crate) fn no_pushes() -> RedisError {
+    let reason = "messages come unasked in RESP3 only; add ?protocol=resp3 to the URL";
+    (ErrorKind::Client, reason).into()
+}
+
+/// The server has closed the connection.
+pub(crate) fn hung_up() -> RedisError {
+    let detail = "the server has closed this connection";
+    io::Error::new(io::ErrorKind::ConnectionReset, detail).into()
+}
+
 /// The cluster has no node with this address.
 pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
     let detail = node.to_string();
@@ -302,6 +331,12 @@ pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
 pub(crate) fn no_slots() -> RedisError {
     let detail = "no node that was asked knows of a slot that is served".to_owned();
     redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail))
+}
+
+/// What nodes tell of the cluster is not believed, and nobody confirms it.
+pub(crate) fn doubtful(node: &NodeAddr, doubt: Doubt) -> RedisError {
+    let detail = format!("node {node} is not believed: {doubt}; and nobody else says the same");
+    (ErrorKind::Client, "the topology is in doubt", detail).into()
 }
 
 /// The task that looks up the topology ended, with its runtime most likely.

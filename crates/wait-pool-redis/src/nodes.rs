@@ -253,6 +253,7 @@ impl Nodes {
 
     /// How to connect to a node: as to the startup nodes, but there.
     pub(crate) fn info(&self, addr: &NodeAddr) -> ConnectionInfo {
+        let addr = self.settings.finding.address_map.reached_at(addr);
         let (host, port) = (addr.host().to_owned(), addr.port());
         let there = match self.template.addr().clone() {
             ConnectionAddr::TcpTls {

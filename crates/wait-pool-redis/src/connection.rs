@@ -104,6 +104,7 @@ impl Connection {
     }
 
     async fn command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+        self.own.check()?;
         let change = keys::session(cmd);
         let kind = change.map_or(Kind::Plain, |_| Kind::Changing);
         let limit = self.limit_for([cmd]);
@@ -130,6 +131,7 @@ impl Connection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
+        self.own.check()?;
         let changing = pipeline.cmd_iter().any(keys::touches_session);
         let kind = match pipeline.is_transaction() {
             _ if changing => Kind::Changing,

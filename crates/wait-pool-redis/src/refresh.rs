@@ -6,6 +6,7 @@
 //! needs no place in any pool. Whom it asks is the [`Source`]'s business.
 
 mod cluster;
+mod sentinels;
 mod snapshot;
 mod source;
 
@@ -27,6 +28,7 @@ use crate::slot::Slot;
 use crate::topology::Topology;
 
 pub(crate) use cluster::Cluster;
+pub(crate) use sentinels::Sentinels;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use source::Source;
 
@@ -165,6 +167,7 @@ impl Topologies {
             }
             landed.topologies.flight.lock().last = Some(now());
             landed.outcome = landed.topologies.fetch().await;
+            landed.topologies.source.follow(&landed.topologies);
             drop(landed);
         };
         match Handle::try_current() {
@@ -190,6 +193,7 @@ impl Topologies {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.nodes.close();
+        self.source.close();
         self.landed.send_modify(|landing| landing.count += 1);
     }
 
@@ -208,7 +212,11 @@ impl Topologies {
         if snapshot.topology.coverage() == Slot::COUNT {
             self.nodes.retain(&snapshot.topology);
         }
-        self.current.store(Some(Arc::new(snapshot)));
+        let snapshot = Arc::new(snapshot);
+        let before = self.current.swap(Some(Arc::clone(&snapshot)));
+        if let Some(before) = before {
+            self.source.leave(&before, &snapshot);
+        }
         Ok(())
     }
 }

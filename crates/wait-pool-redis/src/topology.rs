@@ -6,11 +6,14 @@
 //! places.
 
 mod reply;
+mod sentinel;
 
 use std::fmt;
 
 use crate::node::NodeAddr;
 use crate::slot::Slot;
+
+pub(crate) use sentinel::Told;
 
 /// One immutable picture of a cluster: its shards, and which of them owns each slot.
 #[derive(Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::{RedisError, ServerError, Value};
+use redis::{RedisError, RedisResult, ServerError, Value};
 use wait_pool::Pooled;
 
 use crate::connector::Connector;
@@ -47,6 +47,13 @@ impl Own {
 
     pub(super) fn session<T>(&self, with: impl FnOnce(&mut Session) -> T) -> T {
         with(&mut self.session.lock())
+    }
+
+    /// # Errors
+    ///
+    /// If the server is known not to be the one to ask any more.
+    pub(super) fn check(&self) -> RedisResult<()> {
+        self.owner.as_ref().map_or(Ok(()), Owner::check)
     }
 
     /// A request is about to be sent.

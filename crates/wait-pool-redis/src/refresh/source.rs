@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use redis::RedisResult;
 
-use super::Snapshot;
 use super::cluster::Cluster;
+use super::sentinels::{self, Sentinels};
+use super::{Snapshot, Topologies};
 use crate::error;
 use crate::nodes::Nodes;
 use crate::topology::Topology;
@@ -17,6 +18,8 @@ pub(crate) enum Source {
     Fixed,
     /// The nodes of a cluster.
     Cluster(Cluster),
+    /// The sentinels of a master and its replicas.
+    Sentinels(Sentinels),
 }
 
 impl Source {
@@ -43,6 +46,28 @@ impl Source {
         match self {
             Self::Fixed => Err(error::no_slots()),
             Self::Cluster(cluster) => cluster.fetch(nodes, known).await,
+            Self::Sentinels(sentinels) => sentinels.fetch(nodes).await,
+        }
+    }
+
+    /// Has changes followed that are announced. Called after each look-up.
+    pub(super) fn follow(&self, topologies: &Arc<Topologies>) {
+        if let Self::Sentinels(sentinels) = self {
+            sentinels.follow(topologies);
+        }
+    }
+
+    /// One picture has taken the place of another. In a cluster the servers see to it that nobody writes to
+    /// the wrong one.
+    pub(super) fn leave(&self, before: &Snapshot, now: &Snapshot) {
+        if let Self::Sentinels(_) = self {
+            sentinels::retire(before, now);
+        }
+    }
+
+    pub(super) fn close(&self) {
+        if let Self::Sentinels(sentinels) = self {
+            sentinels.close();
         }
     }
 }

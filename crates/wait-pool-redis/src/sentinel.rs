@@ -20,6 +20,7 @@ use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes, there};
 use crate::pinned::{self, Owner, To};
 use crate::pool_error::PoolError;
+use crate::readers::{ReadFrom, Zones};
 use crate::refresh::{Sentinels, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
@@ -99,6 +100,23 @@ impl Builder<Pool> {
     pub fn servers(mut self, like: impl IntoConnectionInfo) -> Self {
         let like = like.into_connection_info().map_err(BuildError::Url);
         self.watched.servers = Some(like);
+        self
+    }
+
+    /// Who answers requests that only read. Default [`ReadFrom::Primary`]. Replicas that the sentinels take
+    /// for dead, or whose link to the master is, are left out.
+    pub fn read_from(mut self, servers: ReadFrom) -> Self {
+        self.settings.read_from = servers;
+        self
+    }
+
+    /// Tells which availability zone a server is in, for
+    /// [`ReadFrom::AvailabilityZone`]. Without it the servers are asked, and only Valkey knows.
+    pub fn zones(
+        mut self,
+        zone: impl Fn(&NodeAddr) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.zones = Some(Zones::new(zone));
         self
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use common::{Backend, Connector, Gate, runtime, settle, until};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::advance;
-use wait_pool::{AcquireError, Builder, Group, Lease, Phase, Pool, Pooled};
+use wait_pool::{AcquireError, Builder, Group, Lease, Manager, Phase, Pool, Pooled};
 
 /// What becomes of a connection.
 type End = fn(&Pool<Connector>, Pooled<Connector>);
@@ -588,4 +588,50 @@ async fn a_storm_neither_loses_nor_makes_places() {
     until("all are gone", || backend.live() == 0).await;
     until("all places are free", || group.status().connections == 0).await;
     assert_free(&group, &backend);
+}
+
+/// Knows whether its place is counted while it goes.
+#[derive(Debug)]
+struct Leaving(Group, Arc<AtomicUsize>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.1.fetch_add(self.0.status().connections, SeqCst);
+    }
+}
+
+#[derive(Debug)]
+struct Leaver(Group, Arc<AtomicUsize>);
+
+impl Manager for Leaver {
+    type Connection = Leaving;
+    type Error = std::io::Error;
+
+    async fn connect(&self) -> std::io::Result<Leaving> {
+        Ok(Leaving(self.0.clone(), Arc::clone(&self.1)))
+    }
+
+    async fn check(&self, _: &mut Leaving) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_place_is_free_only_when_its_connection_is_gone() {
+    let group = Group::new(1).unwrap();
+    let counted = Arc::<AtomicUsize>::default();
+    let leaver = || Leaver(group.clone(), Arc::clone(&counted));
+    let [one, other] = [(); 2].map(|()| Pool::builder(leaver()).group(&group).build().unwrap());
+    drop(one.get().await.unwrap());
+    drop(other.get().await.unwrap());
+    other.get().await.unwrap().discard();
+    other.lease().await.unwrap().discard();
+    drop(one.get().await.unwrap());
+    drop(one);
+    assert_eq!(
+        counted.load(SeqCst),
+        4,
+        "each of four found its place taken"
+    );
+    assert_eq!(group.status().connections, 0);
 }

@@ -17,8 +17,8 @@ use common::{calls, key_on, run, until};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis::{AsyncCommands, RedisError};
-use testbed::{Cluster, ClusterOptions, Direction, Node, Proxy, Server};
-use wait_pool_redis::{Lookup, LookupError, NodeAddr, Pool, RowRead, Slot, cluster};
+use testbed::{Cluster, ClusterOptions, Direction, Node, Proxy, Sentinels, Server};
+use wait_pool_redis::{Lookup, LookupError, NodeAddr, Pool, RowRead, Slot, cluster, sentinel};
 
 /// Long, since a loaded machine decides no test.
 const LONG: Duration = Duration::from_secs(60);
@@ -391,6 +391,25 @@ async fn a_slot_that_moves_meanwhile_loses_no_position() {
         errors.contains(&format!("errorstat_{code}:"))
     };
     assert!(redirected("MOVED") || redirected("ASK"));
+}
+
+#[tokio::test]
+async fn what_sentinels_watch_is_read_as_well() {
+    let all = Sentinels::start("features").unwrap();
+    let pool = sentinel::Pool::builder(all.urls(), "features");
+    let pool = pool.request_timeout(LONG).build().unwrap();
+    let mut write = redis::pipe();
+    write.set("a", 1).ignore().hset("row", "f", 2).ignore();
+    write.exec_async(&mut pool.clone()).await.unwrap();
+    let lookup = pool.lookup().chunk_commands(1);
+    let values = lookup.keys(["b", "a", "b", "a"]).get::<i64>().await;
+    assert_eq!(values.all().unwrap(), [None, Some(1), None, Some(1)]);
+    let rows = lookup
+        .rows(["row", "b"])
+        .fields(["f", "g"])
+        .get::<i64>()
+        .await;
+    assert_eq!(rows.all().unwrap(), [Some(vec![Some(2), None]), None]);
 }
 
 #[tokio::test]

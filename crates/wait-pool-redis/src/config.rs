@@ -1,6 +1,7 @@
 //! The builder of both kinds of pool, and the settings that make no sense.
 
 mod limits;
+mod topology;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -44,6 +45,7 @@ pub struct Builder<T> {
     /// What every server that speaks TLS is reached with: of this address the certificates count.
     pub(crate) tls: Option<Result<ConnectionAddr, BuildError>>,
     pub(crate) watched: Watched,
+    max_connections: Option<usize>,
     target: PhantomData<fn() -> T>,
 }
 
@@ -60,6 +62,7 @@ impl<T> Builder<T> {
             settings: Settings::new(bound),
             tls: None,
             watched: Watched::default(),
+            max_connections: None,
             target: PhantomData,
         }
     }
@@ -200,7 +203,8 @@ impl Builder<cluster::Pool> {
     /// # Errors
     ///
     /// Names the URL or the setting that makes no sense.
-    pub fn build(self) -> Result<cluster::Pool, BuildError> {
+    pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
+        self.settings.core.group = self.group()?;
         let servers = secured(self.servers?, self.tls)?;
         check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
@@ -293,6 +297,12 @@ pub(crate) fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(
         return Err(BuildError::Setting {
             setting: "client_name",
             reason: "servers take no spaces and nothing outside of ASCII",
+        });
+    }
+    if settings.finding.check_interval == Some(Duration::ZERO) {
+        return Err(BuildError::Setting {
+            setting: "topology_check_interval",
+            reason: "servers would be asked all the time; None turns it off",
         });
     }
     check_tls(servers, settings)

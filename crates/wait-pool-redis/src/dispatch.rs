@@ -9,6 +9,7 @@
 mod batch;
 mod exclusive;
 mod onward;
+mod positions;
 mod scripts;
 mod target;
 mod transaction;

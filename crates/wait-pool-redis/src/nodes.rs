@@ -256,7 +256,8 @@ impl Nodes {
 
     /// How to connect to a node: as to the startup nodes, but there.
     pub(crate) fn info(&self, addr: &NodeAddr) -> ConnectionInfo {
-        there(&self.template, addr)
+        let addr = self.settings.finding.address_map.reached_at(addr);
+        there(&self.template, &addr)
     }
 
     pub(crate) fn is_tls(&self) -> bool {

@@ -18,6 +18,7 @@ use crate::connector::Connector;
 use crate::dispatch::Dispatch;
 use crate::error::{self, BuildError};
 use crate::handle::Handle;
+use crate::lookup::Lookup;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pool_error::PoolError;
@@ -57,7 +58,7 @@ pub struct Pool {
 }
 
 struct Server {
-    dispatch: Dispatch,
+    dispatch: Arc<Dispatch>,
     pool: wait_pool::Pool<Connector>,
     addr: NodeAddr,
     db: i64,
@@ -89,7 +90,7 @@ impl Pool {
         Ok(Self {
             server: Arc::new(Server {
                 pool,
-                dispatch: Dispatch::new(Arc::new(topologies), settings),
+                dispatch: Arc::new(Dispatch::new(Arc::new(topologies), settings)),
                 addr,
                 db,
                 request_timeout,
@@ -162,6 +163,12 @@ impl Pool {
     /// The pool's figures at this moment.
     pub fn status(&self) -> Status {
         self.server.pool.status()
+    }
+
+    /// Starts lookups: many keys or rows at once, typed, each position with its own result.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        Lookup::new(Arc::clone(&self.server.dispatch))
     }
 
     /// Ends the pool for all its clones: requests fail from now on, idle connections are closed,

@@ -1,13 +1,18 @@
 //! The settings that every pool of this crate has, as plain data.
 
+pub(crate) mod topology;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::AsyncConnectionConfig;
-use wait_pool::{Builder, Manager, QueuePolicy};
+use wait_pool::{Builder, Group, Manager, QueuePolicy};
 
+use crate::event::TopologyEvent;
 use crate::keys::Commands;
 use crate::readers::{ReadFrom, Zones};
+
+use topology::Finding;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -36,6 +41,7 @@ pub(crate) struct Settings {
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
     pub(crate) core: Core,
+    pub(crate) finding: Finding,
 }
 
 /// What is handed on to each node's pool as it is; the defaults are the core's.
@@ -50,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) slow_acquire_after: Option<Duration>,
     pub(crate) leak_warning_after: Option<Duration>,
+    /// What all nodes of a pool have in common, if their connections are bounded together.
+    pub(crate) group: Option<Group>,
 }
 
 impl Settings {
@@ -73,6 +81,7 @@ impl Settings {
             read_from: ReadFrom::Primary,
             zones: None,
             bound,
+            finding: Finding::default(),
             core: Core {
                 max_waiters: usize::MAX,
                 min_idle: 0,
@@ -83,6 +92,7 @@ impl Settings {
                 queue_policy: QueuePolicy::Fifo,
                 slow_acquire_after: Some(Duration::from_secs(2)),
                 leak_warning_after: None,
+                group: None,
             },
         }
     }
@@ -100,6 +110,11 @@ impl Settings {
             connection: own_deadlines(),
             ..self.clone()
         }
+    }
+
+    /// Tells who listens.
+    pub(crate) fn tell(&self, event: &TopologyEvent<'_>) {
+        self.finding.audience.tell(&self.name, event);
     }
 
     /// The name that the builder here has for a setting of the pool below.
@@ -121,6 +136,10 @@ fn own_deadlines() -> AsyncConnectionConfig {
 impl Core {
     /// Sets all of it.
     pub(crate) fn apply<M: Manager>(&self, builder: Builder<M>) -> Builder<M> {
+        let builder = match &self.group {
+            Some(group) => builder.group(group),
+            None => builder,
+        };
         builder
             .max_waiters(self.max_waiters)
             .min_idle(self.min_idle)

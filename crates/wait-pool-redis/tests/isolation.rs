@@ -20,9 +20,10 @@ use testbed::{Cluster, ClusterOptions, Node};
 use tokio::task::JoinSet;
 use wait_pool_redis::cluster::Pool;
 
-const LIMIT: Duration = Duration::from_millis(250);
+/// The bad keys wait for it, and the good ones never take that long, on however busy a machine.
+const LIMIT: Duration = Duration::from_millis(1500);
 /// How long a node is bad.
-const BAD: Duration = Duration::from_secs(4);
+const BAD: Duration = Duration::from_secs(5);
 /// How many callers ask good nodes, the bad one, and all of them.
 const CALLERS: usize = 8;
 

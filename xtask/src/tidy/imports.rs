@@ -22,6 +22,7 @@ const CRATES: &[(&str, &[Layer])] = &[
                 name: "state",
                 modules: &[
                     "backoff",
+                    "ledger",
                     "line",
                     "opening",
                     "pace",
@@ -33,7 +34,8 @@ const CRATES: &[(&str, &[Layer])] = &[
             Layer {
                 name: "shell",
                 modules: &[
-                    "check", "clock", "connect", "effects", "home", "keeper", "shared", "sync",
+                    "check", "clock", "connect", "effects", "group", "home", "keeper", "shared",
+                    "sync",
                 ],
             },
             Layer {
@@ -49,7 +51,7 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "hook", "node", "pool_error", "slot"],
+                modules: &["error", "event", "hook", "node", "pool_error", "slot"],
             },
             Layer {
                 name: "decisions",
@@ -60,7 +62,14 @@ const CRATES: &[(&str, &[Layer])] = &[
             },
             Layer {
                 name: "effects",
-                modules: &["connector", "dispatch", "nodes", "pinned", "refresh"],
+                modules: &[
+                    "connector",
+                    "dispatch",
+                    "nodes",
+                    "pinned",
+                    "pushes",
+                    "refresh",
+                ],
             },
             Layer {
                 name: "face",

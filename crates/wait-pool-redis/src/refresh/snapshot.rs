@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use redis::RedisResult;
 
+use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::plan::Scan;
 use crate::readers::{self, ReadFrom, Reader};
@@ -14,7 +15,7 @@ use crate::topology::Topology;
 /// A topology and the nodes of its shards. Never changed: a newer one takes its place.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) topology: Topology,
+    pub(crate) topology: Arc<Topology>,
     /// By the index of their shard.
     pub(crate) primaries: Vec<Arc<Node>>,
     replicas: Vec<OnceLock<Vec<Arc<Node>>>>,
@@ -33,8 +34,27 @@ impl Snapshot {
         Ok(Self {
             primaries: primaries.collect::<Result<_, _>>()?,
             replicas: shards.iter().map(|_| OnceLock::new()).collect(),
-            topology,
+            topology: Arc::new(topology),
             nodes,
+        })
+    }
+
+    /// This with another owner of one slot. Makes a node at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn patched(&self, slot: Slot, owner: &NodeAddr) -> RedisResult<Self> {
+        let topology = self.topology.with_owner(slot, owner);
+        let mut primaries = self.primaries.clone();
+        for shard in &topology.shards()[primaries.len()..] {
+            primaries.push(self.nodes.at(&shard.primary)?);
+        }
+        Ok(Self {
+            replicas: primaries.iter().map(|_| OnceLock::new()).collect(),
+            primaries,
+            topology: Arc::new(topology),
+            nodes: Arc::clone(&self.nodes),
         })
     }
 

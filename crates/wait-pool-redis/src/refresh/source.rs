@@ -1,6 +1,7 @@
 //! Where a topology comes from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use redis::RedisResult;
 
@@ -8,6 +9,7 @@ use super::cluster::Cluster;
 use super::sentinels::{self, Sentinels};
 use super::{Snapshot, Topologies};
 use crate::error;
+use crate::node::NodeAddr;
 use crate::nodes::Nodes;
 use crate::topology::Topology;
 
@@ -22,6 +24,30 @@ pub(crate) enum Source {
     Sentinels(Sentinels),
 }
 
+/// One search for the topology.
+#[derive(Debug)]
+pub(crate) struct Search<'a> {
+    pub(crate) nodes: &'a Nodes,
+    /// What is believed so far.
+    pub(crate) known: Option<Arc<Snapshot>>,
+    /// How many servers have been asked, by which the pause before the next search is measured.
+    pub(crate) asked: AtomicU32,
+}
+
+/// What a search has found, and by whose word.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) topology: Topology,
+    pub(crate) told_by: NodeAddr,
+}
+
+impl Search<'_> {
+    /// One more server is asked.
+    pub(crate) fn asks(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Source {
     /// Whether keys are spread over several shards by their slots, and servers redirect.
     pub(crate) const fn is_sharded(&self) -> bool {
@@ -33,20 +59,16 @@ impl Source {
         !matches!(self, Self::Fixed)
     }
 
-    /// The topology as it is now. `known` is what is believed so far.
+    /// The topology as it is now.
     ///
     /// # Errors
     ///
-    /// If nobody tells.
-    pub(super) async fn fetch(
-        &self,
-        nodes: &Nodes,
-        known: Option<Arc<Snapshot>>,
-    ) -> RedisResult<Topology> {
+    /// If nobody tells, or nobody who is to be believed.
+    pub(super) async fn fetch(&self, search: &Search<'_>) -> RedisResult<Told> {
         match self {
             Self::Fixed => Err(error::no_slots()),
-            Self::Cluster(cluster) => cluster.fetch(nodes, known).await,
-            Self::Sentinels(sentinels) => sentinels.fetch(nodes).await,
+            Self::Cluster(cluster) => cluster.fetch(search).await,
+            Self::Sentinels(sentinels) => sentinels.fetch(search).await,
         }
     }
 

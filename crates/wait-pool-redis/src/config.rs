@@ -16,6 +16,7 @@ use crate::keys::ModuleCommand;
 use crate::node::NodeAddr;
 use crate::pool::Pool;
 use crate::readers::{ReadFrom, Zones};
+use crate::sentinel::Watched;
 use crate::settings::Settings;
 #[cfg(feature = "tls-rustls")]
 use crate::tls::check as check_tls;
@@ -42,6 +43,9 @@ pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
     max_connections: Option<usize>,
+    /// What every server that speaks TLS is reached with: of this address the certificates count.
+    pub(crate) tls: Option<Result<ConnectionAddr, BuildError>>,
+    pub(crate) watched: Watched,
     target: PhantomData<fn() -> T>,
 }
 
@@ -57,6 +61,8 @@ impl<T> Builder<T> {
             servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
             settings: Settings::new(bound),
             max_connections: None,
+            tls: None,
+            watched: Watched::default(),
             target: PhantomData,
         }
     }
@@ -160,7 +166,7 @@ impl Builder<Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<Pool, BuildError> {
-        let servers = self.servers?;
+        let servers = secured(self.servers?, self.tls)?;
         check(&servers, &self.settings)?;
         let [server] = <[_; 1]>::try_from(servers)
             .map_err(|_| BuildError::Unfit("a pool for one server takes one URL"))?;
@@ -199,7 +205,7 @@ impl Builder<cluster::Pool> {
     /// Names the URL or the setting that makes no sense.
     pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
         self.settings.core.group = self.group()?;
-        let servers = self.servers?;
+        let servers = secured(self.servers?, self.tls)?;
         check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
             return Err(BuildError::Unfit(
@@ -234,7 +240,53 @@ impl<T> fmt::Debug for Builder<T> {
     }
 }
 
-fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildError> {
+/// The servers, with the certificates that were set.
+pub(crate) fn secured(
+    servers: Vec<ConnectionInfo>,
+    tls: Option<Result<ConnectionAddr, BuildError>>,
+) -> Result<Vec<ConnectionInfo>, BuildError> {
+    let Some(tls) = tls.transpose()? else {
+        return Ok(servers);
+    };
+    let ConnectionAddr::TcpTls {
+        tls_params: certificates,
+        ..
+    } = tls
+    else {
+        return Ok(servers);
+    };
+    let mut any = false;
+    let secured = servers
+        .into_iter()
+        .map(|server| match server.addr().clone() {
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                ..
+            } => {
+                any = true;
+                let tls_params = certificates.clone();
+                server.set_addr(ConnectionAddr::TcpTls {
+                    host,
+                    port,
+                    insecure,
+                    tls_params,
+                })
+            }
+            _ => server,
+        });
+    let secured = secured.collect();
+    match any {
+        true => Ok(secured),
+        false => Err(BuildError::Setting {
+            setting: "tls",
+            reason: "the URLs have to be rediss://",
+        }),
+    }
+}
+
+pub(crate) fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildError> {
     if settings.request_timeout == Some(Duration::ZERO) {
         return Err(BuildError::Unfit(
             "request_timeout: no request could succeed",

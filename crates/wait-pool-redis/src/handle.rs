@@ -7,10 +7,11 @@ use redis::{Cmd, Pipeline, RedisFuture, Value};
 
 use crate::cluster;
 use crate::pool::Pool;
+use crate::sentinel;
 
 /// A pool as a redis-rs connection, and nothing else.
 ///
-/// Made by [`Pool::handle`] and [`cluster::Pool::handle`]. It stands wherever a `MultiplexedConnection`, a
+/// Made by [`Pool::handle`], [`cluster::Pool::handle`] and [`sentinel::Pool::handle`]. It stands wherever a `MultiplexedConnection`, a
 /// `ConnectionManager` or a `ClusterConnection` stands: commands, pipelines,
 /// [`AsyncCommands`](redis::AsyncCommands) and scripts run on it, from any number of clones at once. What is said of
 /// commands on the pool holds here, too. A pool has a method `get` of its own, so that
@@ -41,6 +42,7 @@ pub struct Handle {
 enum To {
     Server(Pool),
     Cluster(cluster::Pool),
+    Sentinel(sentinel::Pool),
 }
 
 impl From<Pool> for Handle {
@@ -59,11 +61,20 @@ impl From<cluster::Pool> for Handle {
     }
 }
 
+impl From<sentinel::Pool> for Handle {
+    fn from(pool: sentinel::Pool) -> Self {
+        Self {
+            to: To::Sentinel(pool),
+        }
+    }
+}
+
 impl Handle {
     fn connection(&mut self) -> &mut (dyn ConnectionLike + Send) {
         match &mut self.to {
             To::Server(pool) => pool,
             To::Cluster(pool) => pool,
+            To::Sentinel(pool) => pool,
         }
     }
 }
@@ -88,6 +99,7 @@ impl ConnectionLike for Handle {
         match &self.to {
             To::Server(pool) => pool.get_db(),
             To::Cluster(pool) => pool.get_db(),
+            To::Sentinel(pool) => pool.get_db(),
         }
     }
 }
@@ -98,6 +110,7 @@ impl fmt::Debug for Handle {
         match &self.to {
             To::Server(pool) => handle.field(pool),
             To::Cluster(pool) => handle.field(pool),
+            To::Sentinel(pool) => handle.field(pool),
         };
         handle.finish()
     }

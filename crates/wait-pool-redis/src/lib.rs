@@ -77,6 +77,7 @@ mod readers;
 mod redirect;
 mod refresh;
 mod route;
+pub mod sentinel;
 mod session;
 mod settings;
 mod slot;

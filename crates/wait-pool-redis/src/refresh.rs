@@ -9,6 +9,7 @@ mod ask;
 mod check;
 mod cluster;
 mod pace;
+mod sentinels;
 mod snapshot;
 mod source;
 
@@ -31,6 +32,7 @@ use crate::slot::Slot;
 use crate::topology::{Change, Topology};
 
 pub(crate) use cluster::Cluster;
+pub(crate) use sentinels::Sentinels;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use source::{Search, Source, Told};
 
@@ -172,6 +174,7 @@ impl Topologies {
                 tokio::time::sleep_until((due + jitter).into()).await;
             }
             landed.outcome = landed.topologies.refresh().await;
+            landed.topologies.source.follow(&landed.topologies);
             drop(landed);
         };
         match Handle::try_current() {
@@ -218,6 +221,7 @@ impl Topologies {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.nodes.close();
+        self.source.close();
         self.landed.send_modify(|landing| landing.count += 1);
     }
 
@@ -268,6 +272,9 @@ impl Topologies {
         let replacing = self.replacing.lock();
         let before = self.current.swap(Some(Arc::clone(&snapshot)));
         drop(replacing);
+        if let Some(before) = &before {
+            self.source.leave(before, &snapshot);
+        }
         self.nodes.retain(&snapshot.topology);
         if !self.nodes.settings().finding.audience.is_empty() {
             let before = before.as_ref().map(|before| &*before.topology);

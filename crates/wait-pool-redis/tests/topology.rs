@@ -9,7 +9,7 @@ mod common;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -65,13 +65,21 @@ impl Heard {
 
 /// Host names that lead where a test wants.
 #[derive(Clone, Default)]
-struct Names(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
+struct Names(
+    Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>,
+    Arc<AtomicBool>,
+);
 
 impl Names {
     fn set<'a>(&self, name: &str, nodes: impl IntoIterator<Item = &'a Node>) {
         let addr = |node: &Node| SocketAddr::from(([127, 0, 0, 1], node.port()));
         let addrs = nodes.into_iter().map(addr).collect();
         self.0.lock().unwrap().insert(name.to_owned(), addrs);
+    }
+
+    /// From now on nobody is answered any more.
+    fn hang(&self) {
+        self.1.store(true, Ordering::Relaxed);
     }
 }
 
@@ -91,7 +99,13 @@ impl AsyncDNSResolver for Names {
                 .cloned()
                 .unwrap_or_default(),
         };
-        Box::pin(async move { Ok(Box::new(addrs.into_iter()) as Box<_>) })
+        let hangs = self.1.load(Ordering::Relaxed);
+        Box::pin(async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok(Box::new(addrs.into_iter()) as Box<_>)
+        })
     }
 }
 
@@ -538,6 +552,58 @@ async fn follows_everything(cluster: &Cluster, pool: &Pool, told: &[String]) {
     let slot = Slot::of(moved.as_bytes());
     let owner = pool.topology().unwrap().owner(slot).unwrap().to_string();
     assert_eq!(owner, told[to]);
+}
+
+/// G11; valkey-glide#3926: while a look-up hangs, requests run.
+#[tokio::test]
+async fn requests_do_not_wait_for_a_look_up() {
+    let cluster = partial(3, 0);
+    let names = Names::default();
+    let called = |node: &Node| format!("node-{}.test", node.port());
+    for node in cluster.nodes() {
+        names.set(&called(node), [node]);
+        run::<()>(
+            node,
+            &format!("CONFIG SET cluster-announce-hostname {}", called(node)),
+        );
+        run::<()>(node, "CONFIG SET cluster-preferred-endpoint-type hostname");
+    }
+    let knows_names = |asked: &Node| {
+        let shards = format!("{:?}", run::<redis::Value>(asked, "CLUSTER SHARDS"));
+        cluster
+            .nodes()
+            .iter()
+            .all(|node| shards.contains(&called(node)))
+    };
+    until("all names are known", || {
+        cluster.nodes().iter().all(knows_names)
+    })
+    .await;
+    let heard = Heard::default();
+    let url = format!("redis://{}:7000", called(&cluster.nodes()[0]));
+    let pool = Pool::builder([url])
+        .dns_resolver(names.clone())
+        .topology_listener(heard.clone())
+        .topology_check_interval(Duration::from_millis(20))
+        .connect_timeout(Duration::from_secs(2))
+        .request_timeout(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    serves_everything(&cluster, &pool).await;
+    names.hang();
+    let keys: Vec<String> = cluster
+        .nodes()
+        .iter()
+        .map(|node| key_on(&cluster, node, "k"))
+        .collect();
+    let begun = Instant::now();
+    // Each look-up takes as long as it may, so that there is hardly a moment without one.
+    while heard.count("RefreshFailed") < 2 {
+        for key in &keys {
+            let _: () = pool.clone().set(key, 1).await.unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "never looked up");
+    }
 }
 
 /// Behind NAT: what servers call each other leads nowhere from here.

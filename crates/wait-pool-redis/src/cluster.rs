@@ -36,6 +36,12 @@ pub type Connection = Handle;
 /// side and the answers come back in the order of the commands. An `atomic()` pipeline is never
 /// split: its keys have to share a slot.
 ///
+/// Commands that change the connection they run on (`WATCH`, …) are refused here; [`pin`](Self::pin)
+/// gives a connection of one's own for them. One that keeps its connection waiting (`BLPOP`, `XREAD
+/// BLOCK`, …) takes one of its node's for as long as it waits, so leave room for the others; what it
+/// says in its timeout is added to `request_timeout`. If it is dropped that connection is closed, and
+/// if its slot moves it waits on at the new owner, from the beginning.
+///
 /// Each node has at most `max_connections_per_node` connections; at the bound requests wait in
 /// line, for that node only. A node that is down, hung or slow costs the keys it serves and
 /// nothing else, as far as the servers allow: with `cluster-require-full-coverage yes`, Redis's

@@ -38,8 +38,8 @@ use own::Own;
 /// closed instead, and the pool opens another one when it is needed. That holds however its user ends: by returning, with an error, by a
 /// panic, aborted.
 ///
-/// A request on it ends at the pool's `request_timeout`, except for commands that may wait by
-/// themselves, as `BLPOP` does.
+/// A request on it ends at the pool's `request_timeout`. Commands that wait by themselves, as `BLPOP` does,
+/// have as much longer as they say.
 ///
 /// # Example
 ///
@@ -96,10 +96,11 @@ impl Connection {
         connection
     }
 
-    /// None for commands that may wait by themselves: they say for how long.
+    /// Commands that wait by themselves have as much longer as they say.
     fn limit_for<'a>(&self, commands: impl IntoIterator<Item = &'a Cmd>) -> Option<Duration> {
-        let blocks = |cmd: &Cmd| keys::find(cmd).is_some_and(|info| info.is_blocking(cmd));
-        self.own.limit.filter(|_| !commands.into_iter().any(blocks))
+        let patience = |cmd| keys::patience(keys::find(cmd)?, cmd);
+        let waits = commands.into_iter().filter_map(patience);
+        waits.fold(self.own.limit, |limit, own| own.extend(limit))
     }
 
     async fn command(&mut self, cmd: &Cmd) -> RedisResult<Value> {

@@ -7,6 +7,7 @@
 //! own. Dropping the future drops all of it.
 
 mod batch;
+mod exclusive;
 mod onward;
 mod scripts;
 mod target;
@@ -16,14 +17,14 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
 use tokio::runtime::Handle;
 
 use crate::error::{self, Failure};
 use crate::keys::Commands;
 use crate::plan::Piece;
 use crate::refresh::Topologies;
-use crate::route::{self, Refusal};
+use crate::route::{self, Refusal, Routed};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
@@ -53,7 +54,12 @@ impl Dispatch {
 
     /// Runs one command.
     pub(crate) async fn command(&self, cmd: &Cmd) -> RedisResult<Value> {
-        let piece = self.piece(0, cmd)?;
+        let routed = match self.route(cmd) {
+            Ok(routed) => routed,
+            Err(Refusal::Blocking) => return self.exclusive(cmd).await,
+            Err(refusal) => return Err(self.refused(refusal, cmd)),
+        };
+        let piece = Piece::whole(0, cmd, routed);
         let answers = self.batch(vec![piece], None, self.deadline()?).await?;
         Ok(answers.into_values()?.pop().unwrap_or_default())
     }
@@ -90,19 +96,24 @@ impl Dispatch {
     }
 
     fn piece<'a>(&self, position: usize, cmd: &'a Cmd) -> RedisResult<Piece<'a>> {
-        let routed = match self.sharded {
+        let routed = self.route(cmd);
+        let routed = routed.map_err(|refusal| self.refused(refusal, cmd))?;
+        Ok(Piece::whole(position, cmd, routed))
+    }
+
+    fn route(&self, cmd: &Cmd) -> Result<Routed, Refusal> {
+        match self.sharded {
             false => route::route_alone(&self.commands, cmd),
             true => route::route(&self.commands, cmd),
-        };
-        let refusal = match routed {
-            Ok(routed) => return Ok(Piece::whole(position, cmd, routed)),
-            Err(refusal) => refusal,
-        };
-        Err(match (refusal, self.sharded) {
+        }
+    }
+
+    fn refused(&self, refusal: Refusal, cmd: &Cmd) -> RedisError {
+        match (refusal, self.sharded) {
             (Refusal::Empty, _) => error::empty(),
             (_, true) => error::refused(refusal.reason(), cmd),
             (_, false) => error::refused(refusal.reason_alone(), cmd),
-        })
+        }
     }
 
     /// When a request that begins now has to end.

@@ -47,23 +47,7 @@ impl Owner {
         to: To,
         deadline: Option<Instant>,
     ) -> RedisResult<(Self, Pooled<Connector>)> {
-        if Handle::try_current().is_err() {
-            return Err(error::no_runtime());
-        }
-        let found = pin!(find(topologies, &to));
-        let node = match deadline {
-            Some(deadline) => {
-                let expired = pin!(tokio::time::sleep_until(deadline.into()));
-                match select(found, expired).await {
-                    Either::Left((node, _)) => node?,
-                    Either::Right(_) => {
-                        let what = format!("the owner of {to} was not known in time");
-                        return Err(error::timed_out(what));
-                    }
-                }
-            }
-            None => found.await?,
-        };
+        let node = find_in_time(topologies, &to, deadline).await?;
         let owner = Self {
             node,
             topologies: Arc::clone(topologies),
@@ -100,6 +84,29 @@ impl Owner {
     pub(crate) fn suspect(&self, error: &RedisError) {
         if error.is_unrecoverable_error() || error.is_timeout() {
             self.topologies.request();
+        }
+    }
+}
+
+/// Finds a node by the deadline.
+pub(crate) async fn find_in_time(
+    topologies: &Arc<Topologies>,
+    to: &To,
+    deadline: Option<Instant>,
+) -> RedisResult<Arc<Node>> {
+    if Handle::try_current().is_err() {
+        return Err(error::no_runtime());
+    }
+    let found = pin!(find(topologies, to));
+    let Some(deadline) = deadline else {
+        return found.await;
+    };
+    let expired = pin!(tokio::time::sleep_until(deadline.into()));
+    match select(found, expired).await {
+        Either::Left((node, _)) => node,
+        Either::Right(_) => {
+            let what = format!("the topology was not known in time to find {to} (request_timeout)");
+            Err(error::timed_out(what))
         }
     }
 }

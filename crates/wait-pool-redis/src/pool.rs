@@ -29,8 +29,10 @@ use crate::settings::Settings;
 /// It is itself a connection as far as redis-rs is concerned: commands, pipelines and
 /// `AsyncCommands` run on it, from any number of clones at once. They share connections, up to
 /// `max_leases` requests on each, and wait in line at the bound. Commands that change the
-/// connection they run on (`SELECT`, `WATCH`, …) or keep it waiting (`BLPOP`, …) are refused here;
-/// [`get`](Self::get) gives a connection of one's own for them.
+/// connection they run on (`SELECT`, `WATCH`, …) are refused here; [`get`](Self::get) gives a
+/// connection of one's own for them. One that keeps its connection waiting (`BLPOP`, `XREAD BLOCK`,
+/// …) takes a connection of its own for as long as it waits, so leave room for the others; what it
+/// says in its timeout is added to `request_timeout`, and if it is dropped that connection is closed.
 ///
 /// A request that is dropped or runs into its timeout leaves the connection in order. A command
 /// whose connection is lost is sent once more only if it cannot change anything.

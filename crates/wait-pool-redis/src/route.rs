@@ -25,7 +25,7 @@ pub(crate) enum Route {
 pub(crate) enum Refusal {
     /// It changes the connection it runs on, which others use too.
     Session,
-    /// It would keep a connection waiting that others use too.
+    /// It would keep a connection waiting that others use too. By itself it gets one of its own.
     Blocking,
     /// It tells of what was written before on the same connection, or waits for that.
     OwnWrites,

@@ -129,7 +129,6 @@ async fn commands_for_a_connection_of_ones_own_are_refused_before_anything_is_se
         "MULTI",
         "SUBSCRIBE c",
         "CLIENT REPLY OFF",
-        "BLPOP l 0",
     ] {
         let mut cmd = redis::Cmd::new();
         for word in words.split(' ') {

@@ -1,32 +1,33 @@
 //! The pool for a cluster: a bounded pool per node, one handle over all.
 
+mod config;
+mod manager;
+mod names;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
-    ToSingleRedisArg, Value,
+    Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisFuture, RedisResult, ToSingleRedisArg,
+    Value,
 };
-use wait_pool::Status;
 
 use crate::config::Builder;
 use crate::connection::Connection as Own;
 use crate::dispatch::Dispatch;
-use crate::error::BuildError;
 use crate::handle::Handle;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pinned::{Owner, To};
-use crate::pool_error::PoolError;
 use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
-/// What [`Pool::get`] gives.
-pub type Connection = Handle;
+pub use config::Config;
+pub use manager::{IntoManager, Manager};
+pub use names::*;
 
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
 ///
@@ -78,14 +79,25 @@ pub struct Pool {
 struct Cluster {
     dispatch: Dispatch,
     topologies: Arc<Topologies>,
-    request_timeout: Option<Duration>,
+    manager: Manager,
+    /// Of what `get` gives.
+    metrics: Metrics,
+    settings: Settings,
 }
 
 impl Pool {
     /// Starts to set up a pool for the cluster that the nodes at these URLs belong to. The other
     /// nodes are found through them; user, password and TLS are the first URL's for all.
-    pub fn builder(urls: impl IntoIterator<Item = impl IntoConnectionInfo>) -> Builder<Self> {
-        Builder::new(urls, "max_connections_per_node")
+    ///
+    /// In the words of deadpool-redis it takes a [`Manager`]; `max_connections_per_node` is two for each processor
+    /// then, unless it is set.
+    pub fn builder(nodes: impl IntoManager) -> Builder<Self> {
+        let mut settings = Settings::new("max_connections_per_node");
+        let manager = nodes.into_manager();
+        if manager.as_ref().is_ok_and(Manager::is_named) {
+            settings.max_connections = PoolConfig::default().max_size;
+        }
+        Builder::new(manager.map(Manager::into_infos), settings)
     }
 
     pub(crate) fn new(
@@ -93,6 +105,7 @@ impl Pool {
         settings: Settings,
     ) -> Result<Self, BuildError> {
         let template = servers[0].clone();
+        let manager = Manager::of(servers.clone());
         let startup: Vec<_> = servers
             .into_iter()
             .filter_map(|info| match info.addr() {
@@ -111,15 +124,16 @@ impl Pool {
                 Arc::clone(&settings.name),
             )?;
         }
-        let request_timeout = settings.request_timeout;
         let nodes = Nodes::new(template, settings.clone());
         let source = Source::Cluster(refresh::Cluster::new(startup));
         let topologies = Arc::new(Topologies::new(nodes, source));
         Ok(Self {
             cluster: Arc::new(Cluster {
-                dispatch: Dispatch::new(Arc::clone(&topologies), settings),
+                dispatch: Dispatch::new(Arc::clone(&topologies), settings.clone()),
                 topologies,
-                request_timeout,
+                manager,
+                metrics: Metrics::default(),
+                settings,
             }),
         })
     }
@@ -180,7 +194,7 @@ impl Pool {
     }
 
     async fn pin_to(&self, to: To) -> RedisResult<Own> {
-        let limit = self.cluster.request_timeout;
+        let limit = self.cluster.settings.request_timeout;
         let now = tokio::time::Instant::now().into_std();
         let deadline = limit.and_then(|limit| now.checked_add(limit));
         let (owner, held) = Owner::check_out(&self.cluster.topologies, to, deadline).await?;
@@ -209,10 +223,22 @@ impl Pool {
         Handle::from(self.clone())
     }
 
+    /// The sums of the figures of all nodes. Those of one node are from the same moment.
+    pub fn status(&self) -> Status {
+        let closed = self.is_closed();
+        let each = self.status_by_node().into_iter();
+        let each = each.map(|(_, status)| Status::new(status, closed));
+        each.fold(Status::default(), Status::plus)
+    }
+
     /// The figures of every node that a request has been sent to or the topology names as a
     /// primary, in the order of their addresses.
-    pub fn status(&self) -> Vec<(NodeAddr, Status)> {
+    pub fn status_by_node(&self) -> Vec<(NodeAddr, wait_pool::Status)> {
         self.cluster.topologies.nodes.status()
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.cluster.metrics
     }
 
     /// Ends the pool for all its clones: requests fail from now on, idle connections are closed,
@@ -252,7 +278,13 @@ impl ConnectionLike for Pool {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("nodes", &self.status())
+            .field("nodes", &self.status_by_node())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.manager.fmt(f)
     }
 }

@@ -1,13 +1,15 @@
 //! The builder of both kinds of pool, and the settings that make no sense.
 
 mod limits;
+mod names;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use deadpool::Runtime;
+use redis::{ConnectionAddr, ConnectionInfo, RedisResult};
 
 use crate::cluster;
 use crate::error::BuildError;
@@ -38,20 +40,16 @@ use crate::tls::check as check_tls;
 pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
+    runtime: Option<Runtime>,
     target: PhantomData<fn() -> T>,
 }
 
 impl<T> Builder<T> {
-    pub(crate) fn new(
-        urls: impl IntoIterator<Item = impl IntoConnectionInfo>,
-        bound: &'static str,
-    ) -> Self {
-        let servers = urls
-            .into_iter()
-            .map(IntoConnectionInfo::into_connection_info);
+    pub(crate) fn new(servers: RedisResult<Vec<ConnectionInfo>>, settings: Settings) -> Self {
         Self {
-            servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
-            settings: Settings::new(bound),
+            servers: servers.map_err(BuildError::Url),
+            settings,
+            runtime: None,
             target: PhantomData,
         }
     }
@@ -155,6 +153,7 @@ impl Builder<Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<Pool, BuildError> {
+        check_runtime(self.runtime)?;
         let servers = self.servers?;
         check(&servers, &self.settings)?;
         let [server] = <[_; 1]>::try_from(servers)
@@ -177,6 +176,7 @@ impl Builder<cluster::Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<cluster::Pool, BuildError> {
+        check_runtime(self.runtime)?;
         let servers = self.servers?;
         check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
@@ -232,4 +232,12 @@ fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildErr
 #[cfg(not(feature = "tls-rustls"))]
 const fn check_tls(_: &[ConnectionInfo], _: &Settings) -> Result<(), BuildError> {
     Ok(())
+}
+
+/// Timers and connections are tokio's.
+const fn check_runtime(runtime: Option<Runtime>) -> Result<(), BuildError> {
+    match runtime {
+        None | Some(Runtime::Tokio1) => Ok(()),
+        _ => Err(BuildError::NoRuntimeSpecified),
+    }
 }

@@ -72,11 +72,12 @@ pub struct Connection {
 
 impl Connection {
     pub(crate) fn new(
-        held: Pooled<Connector>,
+        mut held: Pooled<Connector>,
         pool: wait_pool::Pool<Connector>,
         limit: Option<Duration>,
         owner: Option<Owner>,
     ) -> Self {
+        held.hand_out();
         Self {
             connection: held.connection(),
             own: Arc::new(Own::new(held, pool, limit, owner)),

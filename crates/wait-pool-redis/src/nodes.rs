@@ -15,6 +15,7 @@ use crate::node::NodeAddr;
 use crate::plan::Outgoing;
 use crate::settings::Settings;
 use crate::topology::Topology;
+use crate::turns::hook_up;
 
 /// One server and its connections.
 pub(crate) struct Node {
@@ -32,12 +33,12 @@ impl Node {
         let connector = Connector::new(info, settings).map_err(BuildError::Url)?;
         let pool = settings
             .core
-            .apply(Pool::builder(connector))
+            .apply(hook_up(Pool::builder(connector), &settings.hooks))
             .name(pool_name)
             .max_size(settings.max_connections)
             .max_leases(settings.max_leases)
             .max_connecting(settings.max_connecting)
-            .wait_timeout(settings.wait_timeout)
+            .wait_timeout(settings.core_wait_timeout())
             .connect_timeout(settings.connect_timeout)
             .check_idle_after(settings.check_idle_after)
             .connect_backoff(settings.connect_backoff.0, settings.connect_backoff.1)

@@ -23,7 +23,7 @@ fn pool(cluster: &Cluster, set: impl FnOnce(Builder<Pool>) -> Builder<Pool>) -> 
 }
 
 fn status_of(pool: &Pool, node: &Node) -> Status {
-    let figures = pool.status();
+    let figures = pool.status_by_node();
     let mut of_node = figures
         .iter()
         .filter(|(addr, _)| addr.port() == node.port());

@@ -49,7 +49,7 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "hook", "node", "pool_error", "slot"],
+                modules: &["error", "hook", "node", "pool_error", "slot", "status"],
             },
             Layer {
                 name: "decisions",
@@ -59,7 +59,14 @@ const CRATES: &[(&str, &[Layer])] = &[
             },
             Layer {
                 name: "effects",
-                modules: &["connector", "dispatch", "nodes", "pinned", "refresh"],
+                modules: &[
+                    "connector",
+                    "dispatch",
+                    "nodes",
+                    "pinned",
+                    "refresh",
+                    "turns",
+                ],
             },
             Layer {
                 name: "face",
@@ -70,10 +77,12 @@ const CRATES: &[(&str, &[Layer])] = &[
                     "credentials",
                     "handle",
                     "lookup",
+                    "manager",
                     "metrics",
                     "pipeline",
                     "pool",
                     "sentinel",
+                    "setup",
                     "tls",
                 ],
             },

@@ -1,13 +1,16 @@
 //! A cluster.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use redis::cmd;
 
 use crate::detached::{Detached, DetachedNode};
 use crate::fleet::Fleet;
 use crate::formation;
 use crate::node::Node;
+use crate::proxy::Proxy;
 use crate::tls::Tls;
 
 /// What a [`Cluster`] is to be.
@@ -17,6 +20,7 @@ pub struct ClusterOptions {
     replicas_per_master: usize,
     node_timeout: Duration,
     settings: Vec<(String, String)>,
+    proxied: bool,
     tls: Option<Tls>,
 }
 
@@ -29,6 +33,7 @@ impl ClusterOptions {
             replicas_per_master,
             node_timeout: Duration::from_secs(2),
             settings: Vec::new(),
+            proxied: false,
             tls: None,
         }
     }
@@ -49,6 +54,17 @@ impl ClusterOptions {
         self
     }
 
+    /// Every node behind a [`Proxy`]: [`Cluster::urls`] names the proxies, and so does the cluster
+    /// whenever it tells clients where a node is. The nodes reach each other without them.
+    ///
+    /// The proxies listen at 127.0.0.2, which Linux has and other systems have to be given; servers
+    /// before 7.0 cannot be told to name it.
+    #[must_use]
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
     /// Has the nodes speak TLS with each other, and on a port of its own with clients:
     /// [`Node::tls_url`].
     #[must_use]
@@ -59,11 +75,20 @@ impl ClusterOptions {
     }
 }
 
+/// Where the proxies are, each at the port of its node: so a node is known to its peers by its address,
+/// and to clients by this name, which need not be one.
+const PROXIES: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
 /// A cluster that ends when it is dropped, or when this process ends in whatever way.
 #[derive(Debug)]
 pub struct Cluster {
     fleet: Fleet,
+    /// How many began as masters; they come first.
     masters: usize,
+    /// How many were there from the beginning; those added since come behind.
+    first: usize,
+    /// By node, if there are any.
+    proxies: Vec<Proxy>,
 }
 
 impl Cluster {
@@ -86,17 +111,33 @@ impl Cluster {
             ("cluster-enabled".to_owned(), "yes".to_owned()),
             ("cluster-node-timeout".to_owned(), millis),
         ];
+        if options.proxied {
+            let names = [
+                ("cluster-announce-hostname", &*PROXIES.to_string()),
+                ("cluster-preferred-endpoint-type", "hostname"),
+            ];
+            settings.extend(names.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
         settings.extend(options.settings);
         let count = options.masters * (1 + options.replicas_per_master);
         let fleet = Fleet::start(count, &settings, options.tls.as_ref())?;
         formation::form(fleet.nodes(), options.masters)?;
+        let mut proxies = Vec::new();
+        if options.proxied {
+            for node in fleet.nodes() {
+                proxies.push(proxy_of(node)?);
+            }
+        }
         Ok(Self {
+            first: fleet.nodes().len(),
             fleet,
             masters: options.masters,
+            proxies,
         })
     }
 
-    /// All nodes: first those that began as masters, then those that began as replicas.
+    /// All nodes: first those that began as masters, then those that began as replicas, then those
+    /// [added](Self::add_node) since.
     #[must_use]
     pub fn nodes(&self) -> &[Node] {
         self.fleet.nodes()
@@ -112,7 +153,7 @@ impl Cluster {
     /// The nodes that *began* as replicas: number `i` of master number `i` modulo the masters.
     #[must_use]
     pub fn replicas(&self) -> &[Node] {
-        &self.nodes()[self.masters..]
+        &self.nodes()[self.masters..self.first]
     }
 
     /// The nodes that serve slots now, as the first running node knows it.
@@ -146,10 +187,26 @@ impl Cluster {
         node.context("the owner is none of ours")
     }
 
-    /// The URLs of all nodes.
+    /// The URLs of all nodes, as clients reach them: those of the proxies if there are any.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
-        self.nodes().iter().map(Node::url).collect()
+        if self.proxies.is_empty() {
+            self.nodes().iter().map(Node::url).collect()
+        } else {
+            self.proxies.iter().map(Proxy::url).collect()
+        }
+    }
+
+    /// The proxy in front of a node.
+    ///
+    /// # Panics
+    /// If the cluster is not [proxied](ClusterOptions::proxied), or the node is of another one.
+    #[must_use]
+    pub fn proxy(&self, node: &Node) -> &Proxy {
+        let mut proxies = self.proxies.iter();
+        proxies
+            .find(|proxy| proxy.addr().port() == node.port())
+            .expect("a node of this cluster, which is proxied")
     }
 
     /// Waits until the cluster is whole: the nodes that run (neither killed nor stopped) reach each
@@ -160,6 +217,50 @@ impl Cluster {
     /// If that has not come about after a minute; the message says what was missing last.
     pub fn wait_until_ok(&self) -> anyhow::Result<()> {
         formation::wait_until_whole(self.nodes())
+    }
+
+    /// Starts one more node, behind a proxy if the others are, and waits until all know it. It is a
+    /// master without slots, and the last of [`nodes`](Self::nodes). Returns its index there.
+    ///
+    /// # Errors
+    /// If it does not come up, or does not become known in a minute.
+    pub fn add_node(&mut self) -> anyhow::Result<usize> {
+        let old = self.nodes().len();
+        self.fleet.add()?;
+        let new = &self.nodes()[old];
+        for node in self.nodes()[..old].iter().filter(|node| node.is_running()) {
+            formation::meet(&mut node.connection()?, new)?;
+        }
+        if !self.proxies.is_empty() {
+            let proxy = proxy_of(new)?;
+            self.proxies.push(proxy);
+        }
+        self.wait_until_ok()?;
+        Ok(old)
+    }
+
+    /// Takes a node out of the cluster: all others forget it, and no longer name it to clients. Its
+    /// slots have to be elsewhere already. It goes on running, behind its proxy if it has one, and
+    /// still believes that it belongs to the cluster; it ends with the cluster.
+    ///
+    /// # Errors
+    /// If a running node does not forget it, or the others are not whole in a minute.
+    pub fn forget_node(&mut self, index: usize) -> anyhow::Result<(Node, Option<Proxy>)> {
+        let id = self.nodes()[index].cluster_id()?;
+        let others = self.nodes().iter().enumerate();
+        for (_, node) in others.filter(|(other, node)| *other != index && node.is_running()) {
+            let mut connection = node.connection()?;
+            cmd("CLUSTER")
+                .arg("FORGET")
+                .arg(&id)
+                .exec(&mut connection)?;
+        }
+        self.masters -= usize::from(index < self.masters);
+        self.first -= usize::from(index < self.first);
+        let node = self.fleet.remove(index);
+        let proxy = (!self.proxies.is_empty()).then(|| self.proxies.remove(index));
+        self.wait_until_ok()?;
+        Ok((node, proxy))
     }
 
     /// What [`stop_detached`](crate::stop_detached) needs to know.
@@ -193,4 +294,9 @@ impl Cluster {
         let node = self.nodes().iter().find(|node| node.is_running());
         formation::peers(&mut node.context("no node is running")?.connection()?)
     }
+}
+
+fn proxy_of(node: &Node) -> anyhow::Result<Proxy> {
+    let target = (Ipv4Addr::LOCALHOST, node.port());
+    Proxy::start_at((PROXIES, node.port()).into(), target.into())
 }

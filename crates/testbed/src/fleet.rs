@@ -17,6 +17,10 @@ const TRIES: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Fleet {
     reaper: Arc<Reaper>,
+    binary: Binary,
+    /// Lines of configuration that all have in common.
+    settings: Vec<(String, String)>,
+    tls: Option<Tls>,
     nodes: Vec<Node>,
 }
 
@@ -33,38 +37,63 @@ impl Fleet {
 
         let mut fleet = Self {
             reaper: Reaper::start()?,
+            binary,
+            settings: all,
+            tls: tls.cloned(),
             nodes: Vec::with_capacity(count),
         };
-        let spawn = |reaper: &Arc<Reaper>| {
-            // Two nodes of ours must not draw the same port; the directory named after it says so.
-            let port = loop {
-                let port = free_port()?;
-                if !reaper.dir().join(port.to_string()).exists() {
-                    break port;
-                }
-            };
-            Node::spawn(binary.clone(), Arc::clone(reaper), port, &all, tls)
-        };
         for _ in 0..count {
-            let node = spawn(&fleet.reaper)?;
+            let node = fleet.spawn()?;
             fleet.nodes.push(node);
         }
-        let mut taken = 0;
         for index in 0..count {
-            loop {
-                match fleet.nodes[index].ready() {
-                    Ok(()) => break,
-                    Err(StartError::Other(error)) => return Err(error),
-                    Err(StartError::PortTaken) => taken += 1,
-                }
-                if taken > TRIES {
-                    bail!("every port that is free is taken by the time a server binds it");
-                }
-                fleet.nodes[index].kill()?;
-                fleet.nodes[index] = spawn(&fleet.reaper)?;
-            }
+            fleet.await_ready(index)?;
         }
         Ok(fleet)
+    }
+
+    /// Starts one more server, which becomes the last one.
+    pub(crate) fn add(&mut self) -> anyhow::Result<()> {
+        let node = self.spawn()?;
+        self.nodes.push(node);
+        self.await_ready(self.nodes.len() - 1)
+    }
+
+    /// Takes a server out. It goes on until the fleet ends.
+    pub(crate) fn remove(&mut self, index: usize) -> Node {
+        self.nodes.remove(index)
+    }
+
+    fn spawn(&self) -> anyhow::Result<Node> {
+        // Two nodes of ours must not draw the same port; the directory named after it says so.
+        let port = loop {
+            let port = free_port()?;
+            if !self.dir().join(port.to_string()).exists() {
+                break port;
+            }
+        };
+        let reaper = Arc::clone(&self.reaper);
+        Node::spawn(
+            self.binary.clone(),
+            reaper,
+            port,
+            &self.settings,
+            self.tls.as_ref(),
+        )
+    }
+
+    /// Waits until a server answers; one whose port was taken is replaced.
+    fn await_ready(&mut self, index: usize) -> anyhow::Result<()> {
+        for _ in 0..TRIES {
+            match self.nodes[index].ready() {
+                Ok(()) => return Ok(()),
+                Err(StartError::Other(error)) => return Err(error),
+                Err(StartError::PortTaken) => {}
+            }
+            self.nodes[index].kill()?;
+            self.nodes[index] = self.spawn()?;
+        }
+        bail!("every port that is free is taken by the time a server binds it");
     }
 
     /// The servers, in the order they were started.

@@ -34,11 +34,7 @@ pub(crate) fn form(nodes: &[Node], masters: usize) -> anyhow::Result<()> {
     // Everybody meets everybody: waiting for gossip to introduce them takes seconds.
     for (index, connection) in connections.iter_mut().enumerate() {
         for other in &nodes[index + 1..] {
-            cmd("CLUSTER")
-                .arg("MEET")
-                .arg("127.0.0.1")
-                .arg(other.tls_port().unwrap_or_else(|| other.port()))
-                .exec(connection)?;
+            meet(connection, other)?;
         }
     }
     wait("the nodes to meet", || {
@@ -58,12 +54,25 @@ pub(crate) fn form(nodes: &[Node], masters: usize) -> anyhow::Result<()> {
     wait_until_whole(nodes)
 }
 
+/// Introduces the node at the other end to another one.
+pub(crate) fn meet(connection: &mut Connection, other: &Node) -> anyhow::Result<()> {
+    cmd("CLUSTER")
+        .arg("MEET")
+        .arg("127.0.0.1")
+        .arg(other.tls_port().unwrap_or_else(|| other.port()))
+        .exec(connection)?;
+    Ok(())
+}
+
 /// Waits until the running nodes agree on a cluster that serves every slot, and replicas are in sync.
 pub(crate) fn wait_until_whole(nodes: &[Node]) -> anyhow::Result<()> {
     wait("the cluster to be whole", || check_whole(nodes))
 }
 
-fn wait(what: &str, mut check: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(crate) fn wait(
+    what: &str,
+    mut check: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let deadline = Instant::now() + DEADLINE;
     loop {
         match check() {

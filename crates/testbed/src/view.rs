@@ -5,6 +5,8 @@
 pub(crate) struct Peer {
     pub(crate) id: String,
     pub(crate) port: u16,
+    /// What it is to be called by clients, if it has told.
+    pub(crate) hostname: String,
     /// The node whose reply it is.
     pub(crate) myself: bool,
     /// In good health as far as the asked node knows, and past the handshake.
@@ -28,14 +30,9 @@ pub(crate) fn parse(reply: &str) -> Vec<Peer> {
 fn parse_line(line: &str) -> Option<Peer> {
     let mut words = line.split(' ');
     let id = words.next()?.to_owned();
-    let port = words
-        .next()?
-        .split_once('@')?
-        .0
-        .rsplit(':')
-        .next()?
-        .parse()
-        .ok()?;
+    let (address, rest) = words.next()?.split_once('@')?;
+    let port = address.rsplit(':').next()?.parse().ok()?;
+    let hostname = rest.split(',').nth(1).unwrap_or_default().to_owned();
     let flags: Vec<&str> = words.next()?.split(',').collect();
     let master = words
         .next()
@@ -46,6 +43,7 @@ fn parse_line(line: &str) -> Option<Peer> {
     Some(Peer {
         id,
         port,
+        hostname,
         myself: flags.contains(&"myself"),
         healthy: !flags.iter().any(|flag| sick.contains(flag)),
         linked,
@@ -76,6 +74,7 @@ ffff :0@0 handshake - 0 0 0 connected
         let peers = parse(REPLY);
         assert_eq!(peers.len(), 4);
         assert_eq!(peers[0].port, 30004);
+        assert_eq!((&*peers[0].hostname, &*peers[1].hostname), ("host-4", ""));
         assert_eq!(peers[0].master.as_deref(), Some("e7d1"));
         assert!(peers[0].healthy && peers[0].linked && !peers[0].myself);
         assert_eq!(peers[1].slots, [(5461, 10922), (16383, 16383)]);

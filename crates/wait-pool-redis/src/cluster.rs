@@ -3,6 +3,7 @@
 mod config;
 mod manager;
 mod names;
+mod totals;
 
 use std::fmt;
 use std::future::Future;
@@ -18,16 +19,22 @@ use crate::config::Builder;
 use crate::connection::Connection as Own;
 use crate::dispatch::Dispatch;
 use crate::handle::Handle;
+use crate::lookup::Lookup;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pinned::{Owner, To};
+use crate::readers::ReadFrom;
 use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
+pub use crate::event::{Doubt, TopologyEvent, TopologyListener};
+pub use crate::topology::{ClusterShard, ClusterTopology};
 pub use config::Config;
 pub use manager::{IntoManager, Manager};
 pub use names::*;
+
+pub use totals::Totals;
 
 /// Bounded pools of connections to the nodes of a Redis or Valkey Cluster, behind one handle.
 ///
@@ -43,7 +50,8 @@ pub use names::*;
 /// says in its timeout is added to `request_timeout`. If it is dropped that connection is closed, and
 /// if its slot moves it waits on at the new owner, from the beginning.
 ///
-/// Each node has at most `max_connections_per_node` connections; at the bound requests wait in
+/// Each node has at most `max_connections_per_node` connections, and all have at most
+/// [`max_connections`](Builder::max_connections) if that is set; at the bound requests wait in
 /// line, for that node only. A node that is down, hung or slow costs the keys it serves and
 /// nothing else, as far as the servers allow: with `cluster-require-full-coverage yes`, Redis's
 /// default, the other nodes refuse all keys from when they agree that a master has failed until its
@@ -77,7 +85,7 @@ pub struct Pool {
 }
 
 struct Cluster {
-    dispatch: Dispatch,
+    dispatch: Arc<Dispatch>,
     topologies: Arc<Topologies>,
     manager: Manager,
     /// Of what `get` gives.
@@ -97,6 +105,9 @@ impl Pool {
         if manager.as_ref().is_ok_and(Manager::is_named) {
             settings.max_connections = PoolConfig::default().max_size;
         }
+        if manager.as_ref().is_ok_and(Manager::reads_replicas) {
+            settings.read_from = ReadFrom::PreferReplica;
+        }
         Builder::new(manager.map(Manager::into_infos), settings)
     }
 
@@ -105,7 +116,7 @@ impl Pool {
         settings: Settings,
     ) -> Result<Self, BuildError> {
         let template = servers[0].clone();
-        let manager = Manager::of(servers.clone());
+        let manager = Manager::of(servers.clone(), settings.read_from.asks_replicas());
         let startup: Vec<_> = servers
             .into_iter()
             .filter_map(|info| match info.addr() {
@@ -129,7 +140,7 @@ impl Pool {
         let topologies = Arc::new(Topologies::new(nodes, source));
         Ok(Self {
             cluster: Arc::new(Cluster {
-                dispatch: Dispatch::new(Arc::clone(&topologies), settings.clone()),
+                dispatch: Arc::new(Dispatch::new(Arc::clone(&topologies), settings.clone())),
                 topologies,
                 manager,
                 metrics: Metrics::default(),
@@ -182,7 +193,7 @@ impl Pool {
     }
 
     /// Takes a connection for oneself to the node at this address, whatever its role. A replica
-    /// answers reads only after `READONLY`.
+    /// answers reads only after `READONLY`, which the pool has sent where it reads from replicas.
     ///
     /// As [`pin`](Self::pin) in everything else.
     ///
@@ -231,6 +242,13 @@ impl Pool {
         each.fold(Status::default(), Status::plus)
     }
 
+    /// Who serves which slots, as far as the pool knows by now; `None` before the first request. Asks
+    /// nobody.
+    pub fn topology(&self) -> Option<ClusterTopology> {
+        let known = self.cluster.topologies.known()?;
+        Some(ClusterTopology::new(Arc::clone(&known.topology)))
+    }
+
     /// The figures of every node that a request has been sent to or the topology names as a
     /// primary, in the order of their addresses.
     pub fn status_by_node(&self) -> Vec<(NodeAddr, wait_pool::Status)> {
@@ -239,6 +257,19 @@ impl Pool {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.cluster.metrics
+    }
+
+    /// The figures of all nodes together.
+    pub fn totals(&self) -> Totals {
+        let nodes = &self.cluster.topologies.nodes;
+        let group = nodes.settings().core.group.as_ref();
+        Totals::new(&nodes.status(), group.map(wait_pool::Group::status))
+    }
+
+    /// Starts lookups: many keys or rows at once, typed, each position with its own result.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        Lookup::new(Arc::clone(&self.cluster.dispatch))
     }
 
     /// Ends the pool for all its clones: requests fail from now on, idle connections are closed,

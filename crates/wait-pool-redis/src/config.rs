@@ -2,6 +2,7 @@
 
 mod limits;
 mod names;
+mod topology;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,7 +15,9 @@ use redis::{ConnectionAddr, ConnectionInfo, RedisResult};
 use crate::cluster;
 use crate::error::BuildError;
 use crate::keys::ModuleCommand;
+use crate::node::NodeAddr;
 use crate::pool::Pool;
+use crate::readers::{ReadFrom, Zones};
 use crate::settings::Settings;
 #[cfg(feature = "tls-rustls")]
 use crate::tls::check as check_tls;
@@ -41,6 +44,7 @@ pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
     runtime: Option<Runtime>,
+    max_connections: Option<usize>,
     target: PhantomData<fn() -> T>,
 }
 
@@ -50,6 +54,7 @@ impl<T> Builder<T> {
             servers: servers.map_err(BuildError::Url),
             settings,
             runtime: None,
+            max_connections: None,
             target: PhantomData,
         }
     }
@@ -163,6 +168,22 @@ impl Builder<Pool> {
 }
 
 impl Builder<cluster::Pool> {
+    /// Who answers requests that only read. Default [`ReadFrom::Primary`].
+    pub fn read_from(mut self, nodes: ReadFrom) -> Self {
+        self.settings.read_from = nodes;
+        self
+    }
+
+    /// Tells which availability zone a node is in, for
+    /// [`ReadFrom::AvailabilityZone`]. Without it the servers are asked, and only Valkey knows.
+    pub fn zones(
+        mut self,
+        zone: impl Fn(&NodeAddr) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.zones = Some(Zones::new(zone));
+        self
+    }
+
     /// The bound on connections to each node. Default 16. One more per node may be open for a
     /// moment while the topology is looked up.
     pub fn max_connections_per_node(mut self, connections: usize) -> Self {
@@ -175,8 +196,9 @@ impl Builder<cluster::Pool> {
     /// # Errors
     ///
     /// Names the URL or the setting that makes no sense.
-    pub fn build(self) -> Result<cluster::Pool, BuildError> {
+    pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
         check_runtime(self.runtime)?;
+        self.settings.core.group = self.group()?;
         let servers = self.servers?;
         check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
@@ -223,6 +245,12 @@ fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildErr
         return Err(BuildError::Setting {
             setting: "client_name",
             reason: "servers take no spaces and nothing outside of ASCII",
+        });
+    }
+    if settings.finding.check_interval == Some(Duration::ZERO) {
+        return Err(BuildError::Setting {
+            setting: "topology_check_interval",
+            reason: "servers would be asked all the time; None turns it off",
         });
     }
     check_tls(servers, settings)

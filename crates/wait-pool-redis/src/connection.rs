@@ -1,11 +1,13 @@
 //! A connection of one's own.
 
+mod messages;
 mod own;
+mod pubsub;
 mod reach;
 
 use std::fmt;
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -14,16 +16,19 @@ use wait_pool::Pooled;
 
 use crate::connector::Connector;
 use crate::error;
-use crate::keys;
+use crate::keys::{self, SessionCommand};
 use crate::pinned::Owner;
-use crate::session::Kind;
+use crate::session::{Kind, Session};
 
-use own::Own;
+pub use messages::PushMessages;
+use own::{Own, Request};
 
 /// A connection that nobody else uses, given back to its [`Pool`](crate::Pool) when it and its clones
 /// are dropped.
 ///
-/// Every command may run on it, though what is published to a `SUBSCRIBE` is not delivered.
+/// Every command may run on it, save for those that turn it into a stream (`MONITOR`, `CLIENT REPLY OFF`,
+/// …). What is published to its [subscriptions](Self::subscribe) comes as
+/// [`push_messages`](Self::push_messages).
 ///
 /// Clones share the one connection: requests of theirs may be under way at the same time, in the
 /// order in which they were first polled, and whatever one of them does to the connection holds for
@@ -37,6 +42,9 @@ use own::Own;
 /// ran into its timeout before its answer came, or if the redis-rs connection behind it was [reached](#deref-methods-MultiplexedConnection), it is
 /// closed instead, and the pool opens another one when it is needed. That holds however its user ends: by returning, with an error, by a
 /// panic, aborted.
+///
+/// If a request with a command that waits at the server (`BLPOP`, …) is dropped or runs into its timeout, the connection is
+/// closed at once, so that nothing is taken from a list for nobody; requests on it fail from then on.
 ///
 /// A request on it ends at the pool's `request_timeout`. Commands that wait by themselves, as `BLPOP` does,
 /// have as much longer as they say.
@@ -65,8 +73,9 @@ use own::Own;
 #[must_use = "a connection that is not used goes straight back"]
 #[derive(Clone)]
 pub struct Connection {
-    /// Before `own`, so that it is gone when the pool takes its place to be free.
-    connection: MultiplexedConnection,
+    /// What this handle has been [reached](reach) by. Before `own`, so that it is gone when the pool takes
+    /// its place to be free.
+    reached: OnceLock<MultiplexedConnection>,
     own: Arc<Own>,
 }
 
@@ -79,7 +88,7 @@ impl Connection {
     ) -> Self {
         held.hand_out();
         Self {
-            connection: held.connection(),
+            reached: OnceLock::new(),
             own: Arc::new(Own::new(held, pool, limit, owner)),
         }
     }
@@ -90,39 +99,54 @@ impl Connection {
     /// Clones of `this` go on using the same connection, as clones of the returned one would.
     pub fn take(this: Self) -> MultiplexedConnection {
         this.own.detach();
-        let mut connection = this.connection;
+        let mut connection = this.connection();
         if let Some(limit) = this.own.limit {
             connection.set_response_timeout(limit);
         }
         connection
     }
 
-    /// Commands that wait by themselves have as much longer as they say.
-    fn limit_for<'a>(&self, commands: impl IntoIterator<Item = &'a Cmd>) -> Option<Duration> {
-        let patience = |cmd| keys::patience(keys::find(cmd)?, cmd);
-        let waits = commands.into_iter().filter_map(patience);
-        waits.fold(self.own.limit, |limit, own| own.extend(limit))
+    fn connection(&self) -> MultiplexedConnection {
+        match self.reached.get() {
+            // It may have a response timeout of its own.
+            Some(reached) => reached.clone(),
+            None => self.own.connection(),
+        }
     }
 
     async fn command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
-        let change = keys::session(cmd);
-        let kind = change.map_or(Kind::Plain, |_| Kind::Changing);
-        let limit = self.limit_for([cmd]);
-        let request = self.own.begin(kind);
-        let answer = within(limit, self.connection.send_packed_command(cmd)).await;
-        match &answer {
-            Ok(value) => {
-                self.own.notice(value);
-                request.answered(|session| match change {
-                    // Whose answer nobody waits for.
-                    Some(_) if cmd.is_no_response() => session.stain(),
-                    Some(change) => session.answered(change, value),
-                    None => {}
-                });
+        let Some(change) = keys::session(cmd) else {
+            let request = self.request(Kind::Plain, [cmd]);
+            let mut connection = self.connection();
+            let sent = connection.send_packed_command(cmd);
+            let value = carry(&self.own, request, sent, |_, _| {}).await?;
+            self.own.notice(&value);
+            return Ok(value);
+        };
+        match change {
+            SessionCommand::Deafening => return Err(error::refused(DEAFENING, cmd)),
+            SessionCommand::Subscribe | SessionCommand::Unsubscribe(_) => {
+                return self.subscription(cmd, change).await;
             }
-            Err(error) => self.own.notice_error(error),
+            _ => {}
         }
-        answer
+        self.change(cmd, change).await
+    }
+
+    /// Sends a command that changes the connection and has one answer.
+    async fn change(&mut self, cmd: &Cmd, change: SessionCommand) -> RedisResult<Value> {
+        let request = self.request(Kind::Changing, [cmd]);
+        let mut connection = self.connection();
+        let sent = connection.send_packed_command(cmd);
+        let value = carry(&self.own, request, sent, |session, answer| match answer {
+            // Nobody waits for its answer.
+            Ok(_) if cmd.is_no_response() => session.stain(),
+            Ok(value) => session.answered(change, value),
+            Err(_) => session.stain(),
+        });
+        let value = value.await?;
+        self.own.notice(&value);
+        Ok(value)
     }
 
     async fn pipeline(
@@ -131,35 +155,22 @@ impl Connection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
+        self.check_pipeline(pipeline)?;
         let changing = pipeline.cmd_iter().any(keys::touches_session);
         let kind = match pipeline.is_transaction() {
             _ if changing => Kind::Changing,
             true => Kind::Atomic,
             false => Kind::Plain,
         };
-        let limit = self.limit_for(pipeline.cmd_iter());
-        let request = self.own.begin(kind);
-        let sent = self
-            .connection
-            .send_packed_commands(pipeline, offset, count);
-        let answer = within(limit, sent).await;
-        match &answer {
-            Ok(values) => values.iter().for_each(|value| self.own.notice(value)),
-            Err(error) => self.own.notice_error(error),
-        }
-        // Not an answer, but none: the request is taken for dropped.
-        if let Err(error) = &answer
-            && error.clone().into_server_errors().is_none()
-        {
-            return answer;
-        }
-        request.answered(|session| match kind {
+        let request = self.request(kind, pipeline.cmd_iter());
+        let mut connection = self.connection();
+        let sent = connection.send_packed_commands(pipeline, offset, count);
+        let answer = carry(&self.own, request, sent, |session, answer| match kind {
             Kind::Plain => {}
-            Kind::Atomic if offset + count == pipeline.len() + 2 => session.transaction(&answer),
-            Kind::Changing if !pipeline.is_transaction() && offset == 0 => match &answer {
+            Kind::Atomic if offset + count == pipeline.len() + 2 => session.transaction(answer),
+            Kind::Changing if !pipeline.is_transaction() && offset == 0 => match answer {
                 Ok(values) => {
-                    let answered = pipeline.cmd_iter().zip(values);
-                    for (cmd, value) in answered {
+                    for (cmd, value) in pipeline.cmd_iter().zip(values) {
                         if let Some(change) = keys::session(cmd) {
                             session.answered(change, value);
                         }
@@ -170,8 +181,54 @@ impl Connection {
             // What was done inside of the transaction, or what the answers are of, is not followed.
             Kind::Atomic | Kind::Changing => session.stain(),
         });
-        answer
+        let values = answer.await?;
+        values.iter().for_each(|value| self.own.notice(value));
+        Ok(values)
     }
+
+    fn request<'a>(&self, kind: Kind, commands: impl IntoIterator<Item = &'a Cmd>) -> Request {
+        let mut request = Request {
+            kind,
+            limit: self.own.limit,
+            waits: false,
+            leaving: Vec::new(),
+        };
+        for cmd in commands {
+            // Commands that wait by themselves have as much longer as they say.
+            if let Some(own) = keys::find(cmd).and_then(|info| keys::patience(info, cmd)) {
+                request.limit = own.extend(request.limit);
+                request.waits = true;
+            }
+            if kind == Kind::Changing {
+                pubsub::add_left(cmd, &mut request.leaving);
+            }
+        }
+        request
+    }
+}
+
+const DEAFENING: &str = "after this command answers no longer match what is asked, and redis-rs's \
+    connection cannot go on; open one for it alone with redis::Client";
+
+/// Sends a request and follows what comes of it.
+async fn carry<T>(
+    own: &Arc<Own>,
+    request: Request,
+    sent: impl Future<Output = RedisResult<T>>,
+    follow: impl FnOnce(&mut Session, &RedisResult<T>),
+) -> RedisResult<T> {
+    let limit = request.limit;
+    let under_way = own.begin(request)?;
+    let answer = within(limit, sent).await;
+    if let Err(error) = &answer {
+        own.notice_error(error);
+        // Not an answer, but none: the request is taken for dropped.
+        if error.clone().into_server_errors().is_none() {
+            return answer;
+        }
+    }
+    under_way.answered(|session| follow(session, &answer))?;
+    answer
 }
 
 /// Ends a request at its limit.

@@ -2,32 +2,67 @@
 //!
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
+mod closed;
+mod reading;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::Metrics;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
 use redis::io::AsyncDNSResolver;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisFuture,
-    RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, ProtocolVersion,
+    RedisFuture, RedisResult, Value,
 };
 use tokio::net::lookup_host;
 
 use crate::plan::{Outgoing, Prelude};
+use crate::pushes::Pushes;
+use crate::readers::ReadFrom;
 use crate::settings::Settings;
+use crate::settings::topology::Resolver;
+
+pub(crate) use closed::closed;
+use reading::Zone;
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
     introduction: Vec<Cmd>,
+    /// How reads may go to replicas, if so.
+    reading: Option<Reading>,
+}
+
+/// What a connection is prepared for.
+#[derive(Default)]
+struct Reading {
+    /// Set if the server is to be asked for its zone.
+    zone: Option<Zone>,
 }
 
 impl Connector {
     pub(crate) fn new(info: ConnectionInfo, settings: &Settings) -> RedisResult<Self> {
-        Self::named(info, settings, &settings.client_name())
+        let zone = match (&settings.read_from, &settings.zones) {
+            (ReadFrom::AvailabilityZone(_), None) => Some(Zone::new()),
+            _ => None,
+        };
+        Ok(Self {
+            reading: settings
+                .read_from
+                .asks_replicas()
+                .then_some(Reading { zone }),
+            ..Self::named(info, settings, &settings.client_name())?
+        })
+    }
+
+    /// The zone that the server has said it is in, if it was to be asked and has answered.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        let zone = self.reading.as_ref()?.zone.as_ref()?;
+        zone.get().map(String::as_str)
     }
 
     /// For connections that carry no requests; `purpose` stands behind their name.
@@ -50,25 +85,67 @@ impl Connector {
             client: Client::open(info)?,
             config,
             introduction,
+            reading: None,
         })
     }
 
+    /// Finds the addresses of host names by this, whatever the settings say.
+    pub(crate) fn resolved_by(mut self, resolver: impl AsyncDNSResolver) -> Self {
+        self.config = self.config.set_dns_resolver(resolver);
+        self
+    }
+
     pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {
+        self.open_with(&self.config).await
+    }
+
+    async fn open_with(
+        &self,
+        config: &AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
         let client = &self.client;
         let mut connection = client
-            .get_multiplexed_async_connection_with_config(&self.config)
+            .get_multiplexed_async_connection_with_config(config)
             .await?;
         for cmd in &self.introduction {
             connection.send_packed_command(cmd).await?;
         }
+        if let Some(reading) = &self.reading {
+            reading::prepare(&mut connection, reading.zone.as_ref()).await?;
+        }
         Ok(connection)
+    }
+
+    /// Opens a connection whose pushes are kept, where the protocol has them. What is given out is gone
+    /// as soon as nothing more can come.
+    async fn open_with_pushes(&self) -> RedisResult<(MultiplexedConnection, Option<Weak<Pushes>>)> {
+        if self
+            .client
+            .get_connection_info()
+            .redis_settings()
+            .protocol()
+            != ProtocolVersion::RESP3
+        {
+            return Ok((self.open().await?, None));
+        }
+        let pushes = Arc::new(Pushes::default());
+        let given_out = Arc::downgrade(&pushes);
+        let hand_over = move |push| -> Result<(), SendError> {
+            pushes.take(push);
+            Ok(())
+        };
+        let config = self.config.clone().set_push_sender(hand_over);
+        Ok((self.open_with(&config).await?, Some(given_out)))
     }
 }
 
 /// redis-rs expects the certificate of the host that it is to connect to. Where it is for another name, that
 /// is what redis-rs is told, and the name is resolved to the host.
 fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, AsyncConnectionConfig) {
-    let config = settings.connection.clone();
+    let mut config = settings.connection.clone();
+    if let Some(resolver) = &settings.finding.resolver {
+        config = config.set_dns_resolver(resolver.clone());
+    }
     match (info.addr().clone(), settings.tls_server_name.as_deref()) {
         (
             ConnectionAddr::TcpTls {
@@ -85,7 +162,8 @@ fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, Asyn
                 insecure,
                 tls_params,
             };
-            let config = config.set_dns_resolver(Behind { host });
+            let resolver = settings.finding.resolver.clone();
+            let config = config.set_dns_resolver(Behind { host, resolver });
             (info.set_addr(named), config)
         }
         _ => (info, config),
@@ -95,6 +173,7 @@ fn certified(info: ConnectionInfo, settings: &Settings) -> (ConnectionInfo, Asyn
 /// Resolves every name to one host.
 struct Behind {
     host: String,
+    resolver: Option<Resolver>,
 }
 
 impl AsyncDNSResolver for Behind {
@@ -104,11 +183,23 @@ impl AsyncDNSResolver for Behind {
         port: u16,
     ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
         Box::pin(async move {
-            let found: Vec<_> = lookup_host((self.host.as_str(), port)).await?.collect();
+            let found = addresses(self.resolver.as_ref(), &self.host, port).await?;
             let found: Box<dyn Iterator<Item = SocketAddr> + Send> = Box::new(found.into_iter());
             Ok(found)
         })
     }
+}
+
+/// The addresses of a host, as the user or the operating system finds them.
+pub(crate) async fn addresses(
+    resolver: Option<&Resolver>,
+    host: &str,
+    port: u16,
+) -> RedisResult<Vec<SocketAddr>> {
+    Ok(match resolver {
+        Some(resolver) => resolver.resolve(host, port).await?.collect(),
+        None => lookup_host((host, port)).await?.collect(),
+    })
 }
 
 /// What a server is told of who is there: for people who read `CLIENT LIST`, so nobody waits for the
@@ -144,8 +235,10 @@ impl wait_pool::Manager for Connector {
     type Error = redis::RedisError;
 
     async fn connect(&self) -> RedisResult<Link> {
+        let (connection, pushes) = self.open_with_pushes().await?;
         Ok(Link {
-            connection: self.open().await?,
+            connection,
+            pushes,
             dead: AtomicBool::new(false),
             metrics: Metrics::default(),
             used: false,
@@ -181,6 +274,8 @@ fn with_user_timeout(info: ConnectionInfo) -> ConnectionInfo {
 #[derive(Debug)]
 pub(crate) struct Link {
     connection: MultiplexedConnection,
+    /// None where the protocol has no pushes.
+    pushes: Option<Weak<Pushes>>,
     dead: AtomicBool,
     /// Of those who had it for themselves.
     metrics: Metrics,
@@ -295,6 +390,10 @@ impl Link {
     /// A handle of the connection itself, for somebody who has it alone.
     pub(crate) fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
+    }
+
+    pub(crate) const fn pushes(&self) -> Option<&Weak<Pushes>> {
+        self.pushes.as_ref()
     }
 
     fn judge<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {

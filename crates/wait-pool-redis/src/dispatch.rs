@@ -9,12 +9,14 @@
 mod batch;
 mod exclusive;
 mod onward;
+mod positions;
 mod scripts;
 mod target;
 mod transaction;
 
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
@@ -38,6 +40,8 @@ pub(crate) struct Dispatch {
     sharded: bool,
     commands: Commands,
     scripts: Scripts,
+    /// Goes up with every batch that replicas may answer.
+    turn: AtomicUsize,
     settings: Settings,
 }
 
@@ -48,6 +52,7 @@ impl Dispatch {
             topologies,
             commands: settings.commands.clone(),
             scripts: Scripts::default(),
+            turn: AtomicUsize::new(0),
             settings,
         }
     }
@@ -125,6 +130,10 @@ impl Dispatch {
         let now = tokio::time::Instant::now().into_std();
         let timeout = self.settings.request_timeout;
         Ok(timeout.and_then(|timeout| now.checked_add(timeout)))
+    }
+
+    fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Has the topology looked up, in the background and not too often.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use wait_pool::{AcquireError, ConnectError};
 
+use crate::event::Doubt;
 use crate::node::NodeAddr;
 
 /// A setting that makes no sense, refused when a pool is built.
@@ -44,6 +45,8 @@ pub enum BuildError {
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) error: RedisError,
+    /// The node that is to blame, where one is known.
+    pub(crate) node: Option<NodeAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,14 +72,19 @@ impl Failure {
     pub(crate) fn no_connection(node: &NodeAddr, error: AcquireError<RedisError>) -> Self {
         let kind = match &error {
             // With nothing but attempts to connect the pool is not busy: nobody answers there.
-            AcquireError::Timeout(timeout) if timeout.status.size > timeout.status.opening => {
+            AcquireError::Timeout(timeout)
+                if timeout.status.size > timeout.status.opening || timeout.status.held_up > 0 =>
+            {
                 FailureKind::Busy
             }
             AcquireError::QueueFull { .. } | AcquireError::Overloaded(_) => FailureKind::QueueFull,
             _ => FailureKind::NoConnection,
         };
-        let error = no_connection(node, error);
-        Self { kind, error }
+        Self {
+            kind,
+            error: no_connection(node, error),
+            node: Some(node.clone()),
+        }
     }
 
     /// What a connection says of a request that it was given.
@@ -85,7 +93,11 @@ impl Failure {
             true => FailureKind::ConnectionLost,
             false => FailureKind::Refused,
         };
-        Self { kind, error }
+        Self {
+            kind,
+            error,
+            node: None,
+        }
     }
 
     /// A node that answered more or fewer commands than it was sent.
@@ -94,6 +106,22 @@ impl Failure {
         Self {
             kind: FailureKind::ConnectionLost,
             error: io::Error::new(io::ErrorKind::InvalidData, detail).into(),
+            node: Some(node.clone()),
+        }
+    }
+
+    /// What kept a request from being planned: the topology is not known, or the pool is closed.
+    pub(crate) fn before_sending(error: RedisError) -> Self {
+        let kind = match error.code() {
+            Some("CLUSTERDOWN") => FailureKind::Unserved,
+            _ if error.is_timeout() => FailureKind::NoAnswer,
+            _ if error.is_io_error() => FailureKind::NoConnection,
+            _ => FailureKind::Refused,
+        };
+        Self {
+            kind,
+            error,
+            node: None,
         }
     }
 
@@ -102,6 +130,7 @@ impl Failure {
         Self {
             kind: FailureKind::NoAnswer,
             error: timed_out(detail),
+            node: None,
         }
     }
 
@@ -114,6 +143,7 @@ impl Failure {
                 "the nodes' answers to this command do not fit together",
             )
                 .into(),
+            node: None,
         }
     }
 
@@ -122,6 +152,7 @@ impl Failure {
         Self {
             kind: FailureKind::Refused,
             error: (ErrorKind::Client, "SCAN needs a cursor, which is a number").into(),
+            node: None,
         }
     }
 
@@ -131,6 +162,7 @@ impl Failure {
         Self {
             kind: FailureKind::Unserved,
             error: redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail)),
+            node: None,
         }
     }
 
@@ -261,6 +293,32 @@ pub(crate) fn no_topology(node: &NodeAddr, error: RedisError) -> RedisError {
     }
 }
 
+/// Answers on a connection can no longer be matched to requests.
+pub(crate) fn mixed_up() -> RedisError {
+    let detail = "the server ended a sharded subscription while an answer was under way, which redis-rs \
+                  takes for that answer; this connection is of no more use";
+    io::Error::new(io::ErrorKind::ConnectionReset, detail).into()
+}
+
+/// A connection that was closed for a command that nobody waits for any more.
+pub(crate) fn given_up() -> RedisError {
+    let detail = "this connection was closed, since a command that waits (as BLPOP does) was dropped on \
+                  it or ran into its timeout: take another";
+    io::Error::new(io::ErrorKind::ConnectionReset, detail).into()
+}
+
+/// The protocol has no messages that come unasked.
+pub(crate) fn no_pushes() -> RedisError {
+    let reason = "messages come unasked in RESP3 only; add ?protocol=resp3 to the URL";
+    (ErrorKind::Client, reason).into()
+}
+
+/// The server has closed the connection.
+pub(crate) fn hung_up() -> RedisError {
+    let detail = "the server has closed this connection";
+    io::Error::new(io::ErrorKind::ConnectionReset, detail).into()
+}
+
 /// The cluster has no node with this address.
 pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
     let detail = node.to_string();
@@ -276,6 +334,12 @@ pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
 pub(crate) fn no_slots() -> RedisError {
     let detail = "no node that was asked knows of a slot that is served".to_owned();
     redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail))
+}
+
+/// What nodes tell of the cluster is not believed, and nobody confirms it.
+pub(crate) fn doubtful(node: &NodeAddr, doubt: Doubt) -> RedisError {
+    let detail = format!("node {node} is not believed: {doubt}; and nobody else says the same");
+    (ErrorKind::Client, "the topology is in doubt", detail).into()
 }
 
 /// The task that looks up the topology ended, with its runtime most likely.

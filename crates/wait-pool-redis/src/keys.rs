@@ -23,4 +23,4 @@ pub use module::ModuleCommand;
 pub(crate) use patience::{Patience, patience};
 pub(crate) use policy::RequestPolicy;
 pub use policy::ResponsePolicy;
-pub(crate) use session::{SessionCommand, session, touches_session};
+pub(crate) use session::{Channels, SessionCommand, channels, session, touches_session};

@@ -62,9 +62,11 @@ mod connector;
 mod credentials;
 mod dispatch;
 mod error;
+mod event;
 mod handle;
 mod hook;
 mod keys;
+mod lookup;
 mod manager;
 mod node;
 mod nodes;
@@ -72,6 +74,8 @@ mod pinned;
 mod plan;
 mod pool;
 mod pool_error;
+mod pushes;
+mod readers;
 mod redirect;
 mod refresh;
 mod route;
@@ -87,17 +91,19 @@ mod topology;
 mod turns;
 
 pub use config::Builder;
-pub use connection::Connection;
+pub use connection::{Connection, PushMessages};
 pub use deadpool::Runtime;
 pub use deadpool::managed::{Metrics, PoolConfig, QueueMode, TimeoutType, Timeouts};
 pub use error::BuildError;
 pub use handle::{Handle, ObjectId};
 pub use hook::{Hook, HookError, HookFuture, HookResult};
 pub use keys::{ModuleCommand, ResponsePolicy};
+pub use lookup::{Fields, Keys, Lookup, LookupError, LookupResult, RowRead, Rows};
 pub use manager::{IntoManager, Manager};
 pub use node::NodeAddr;
 pub use pool::{Object, Pool, PoolBuilder, RetainResult, WeakPool};
 pub use pool_error::PoolError;
+pub use readers::ReadFrom;
 pub use setup::{
     Config, ConfigError, ConnectionAddr, ConnectionInfo, CreatePoolError, ProtocolVersion,
     RedisConnectionInfo,

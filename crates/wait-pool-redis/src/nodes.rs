@@ -1,5 +1,7 @@
 //! The nodes of a cluster, each with a pool of its own, for as long as they are part of it.
 
+mod health;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -13,14 +15,22 @@ use crate::connector::Connector;
 use crate::error::{self, BuildError, Failure};
 use crate::node::NodeAddr;
 use crate::plan::Outgoing;
+use crate::readers::ReadFrom;
 use crate::settings::Settings;
 use crate::topology::Topology;
 use crate::turns::hook_up;
+
+pub(crate) use health::Health;
 
 /// One server and its connections.
 pub(crate) struct Node {
     addr: NodeAddr,
     pool: Pool<Connector>,
+    health: Health,
+    /// Where it is, if the user says so.
+    zone: Option<String>,
+    /// Whether it matters how fast it answers.
+    timed: bool,
 }
 
 impl Node {
@@ -47,7 +57,13 @@ impl Node {
             setting: settings.own_name(refused.setting()),
             reason: refused.reason(),
         })?;
-        Ok(Self { addr, pool })
+        Ok(Self {
+            zone: settings.zones.as_ref().and_then(|zones| zones.of(&addr)),
+            timed: settings.read_from == ReadFrom::LowestLatency,
+            health: Health::new(),
+            addr,
+            pool,
+        })
     }
 
     pub(crate) const fn addr(&self) -> &NodeAddr {
@@ -64,6 +80,15 @@ impl Node {
         status.idle + status.in_use > 0
     }
 
+    pub(crate) const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The zone it is in, if that is known by now. An empty one if nobody can tell.
+    pub(crate) fn zone(&self) -> Option<&str> {
+        self.zone.as_deref().or_else(|| self.pool.manager().zone())
+    }
+
     /// Sends commands in one write on a shared connection and waits for their answers, one for each.
     ///
     /// Cancel-safe: a dropped future gives its lease back, and answers that still come are thrown
@@ -74,7 +99,9 @@ impl Node {
         deadline: Option<Instant>,
     ) -> Result<Vec<Value>, Failure> {
         let link = self.lease(deadline).await?;
+        let begun = self.timed.then(now);
         let sent = link.commands(commands).await;
+        self.note(begun);
         self.counted(sent, commands.len(), link)
     }
 
@@ -89,7 +116,9 @@ impl Node {
         deadline: Option<Instant>,
     ) -> Result<Vec<Value>, Failure> {
         let link = self.lease(deadline).await?;
+        let begun = self.timed.then(now);
         let sent = link.pipeline(pipeline, offset, count).await;
+        self.note(begun);
         self.counted(sent, count, link)
     }
 
@@ -106,6 +135,12 @@ impl Node {
         let link = self.lease(deadline).await?;
         let sent = link.asking(pipeline, offset, count).await;
         self.counted(sent, count, link)
+    }
+
+    fn note(&self, begun: Option<Instant>) {
+        if let Some(begun) = begun {
+            self.health.took(now().duration_since(begun));
+        }
     }
 
     /// A connection with too many or too few answers would give somebody else's to the next.
@@ -129,6 +164,10 @@ impl Node {
     }
 }
 
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
@@ -144,7 +183,16 @@ struct Known {
     /// Those that have left and may still be in use. If one comes back, it is the same: two pools for
     /// one address would have twice the bound.
     departed: HashMap<NodeAddr, Weak<Node>>,
+    /// The bound on connections to each, where it is another one than at the beginning.
+    resized: Option<usize>,
     closed: bool,
+}
+
+impl Known {
+    fn all(&self) -> Vec<Arc<Node>> {
+        let departed = self.departed.values().filter_map(Weak::upgrade);
+        self.present.values().cloned().chain(departed).collect()
+    }
 }
 
 /// Makes nodes and keeps those that the cluster has.
@@ -184,15 +232,17 @@ impl Nodes {
         let returned = known.departed.remove(addr).and_then(|node| node.upgrade());
         let node = match returned {
             Some(node) => node,
-            None => self.make(addr)?,
+            None => self.make(addr, known.resized)?,
         };
         known.present.insert(addr.clone(), Arc::clone(&node));
         Ok(node)
     }
 
-    fn make(&self, addr: &NodeAddr) -> RedisResult<Arc<Node>> {
+    fn make(&self, addr: &NodeAddr, resized: Option<usize>) -> RedisResult<Arc<Node>> {
         let name = format!("{}/{addr}", self.settings.name);
-        let node = Node::new(addr.clone(), self.info(addr), &self.settings, name.into());
+        let mut settings = self.settings.clone();
+        settings.max_connections = resized.unwrap_or(settings.max_connections);
+        let node = Node::new(addr.clone(), self.info(addr), &settings, name.into());
         Ok(Arc::new(node.map_err(error::unusable)?))
     }
 
@@ -215,6 +265,7 @@ impl Nodes {
 
     /// How to connect to a node: as to the startup nodes, but there.
     pub(crate) fn info(&self, addr: &NodeAddr) -> ConnectionInfo {
+        let addr = self.settings.finding.address_map.reached_at(addr);
         let (host, port) = (addr.host().to_owned(), addr.port());
         let there = match self.template.addr().clone() {
             ConnectionAddr::TcpTls {
@@ -253,11 +304,22 @@ impl Nodes {
         &self.settings
     }
 
+    /// Changes the bound on connections to each node, those that are yet to come included.
+    pub(crate) fn resize(&self, max_connections: usize) {
+        let mut known = self.known.lock();
+        known.resized = Some(max_connections);
+        let all = known.all();
+        drop(known);
+        for node in all {
+            // What it could refuse is 0.
+            let _ = node.pool.resize(max_connections);
+        }
+    }
+
     pub(crate) fn close(&self) {
         let mut known = self.known.lock();
         known.closed = true;
-        let departed: Vec<_> = known.departed.values().filter_map(Weak::upgrade).collect();
-        let all: Vec<_> = known.present.values().cloned().chain(departed).collect();
+        let all = known.all();
         drop(known);
         for node in all {
             node.pool.close();

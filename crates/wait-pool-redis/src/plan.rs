@@ -29,6 +29,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) place: usize,
     pub(crate) cmd: Cow<'a, Cmd>,
     pub(crate) routed: Routed,
+    /// Whether any node of its shard may answer, replicas too.
+    pub(crate) at_any: bool,
 }
 
 impl<'a> Piece<'a> {
@@ -38,6 +40,7 @@ impl<'a> Piece<'a> {
             place: 0,
             cmd: Cow::Borrowed(cmd),
             routed,
+            at_any: false,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::connector::Connector;
 use crate::dispatch::Dispatch;
 use crate::error::{self, BuildError};
 use crate::handle::Handle;
+use crate::lookup::Lookup;
 use crate::manager::{IntoManager, Manager};
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
@@ -59,7 +60,7 @@ pub struct Pool {
 }
 
 struct Server {
-    dispatch: Dispatch,
+    dispatch: Arc<Dispatch>,
     pool: wait_pool::Pool<Connector>,
     addr: NodeAddr,
     db: i64,
@@ -99,7 +100,7 @@ impl Pool {
         Ok(Self {
             server: Arc::new(Server {
                 pool,
-                dispatch: Dispatch::new(Arc::new(topologies), settings.clone()),
+                dispatch: Arc::new(Dispatch::new(Arc::new(topologies), settings.clone())),
                 manager: Manager::from_parts(info, config),
                 metrics: Metrics::default(),
                 addr,
@@ -297,6 +298,12 @@ impl Pool {
     /// The pool's figures, all from the same moment.
     pub fn status(&self) -> Status {
         Status::new(self.server.pool.status(), self.is_closed())
+    }
+
+    /// Starts lookups: many keys or rows at once, typed, each position with its own result.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        Lookup::new(Arc::clone(&self.server.dispatch))
     }
 
     /// Ends the pool for all its clones: requests fail from now on, idle connections are closed,

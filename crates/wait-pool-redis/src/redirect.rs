@@ -49,6 +49,16 @@ pub(crate) enum Next {
     WithScript,
 }
 
+impl Next {
+    /// Whether it is the node that could not answer, so that another one might.
+    pub(crate) const fn is_about_the_node(&self) -> bool {
+        matches!(
+            self,
+            Self::Later | Self::Owner | Self::Again | Self::Elsewhere
+        )
+    }
+}
+
 /// What an error by the node `asked` asks for.
 pub(crate) fn after_error(error: &ServerError, asked: &NodeAddr) -> Next {
     use ServerErrorKind as Kind;

@@ -2,17 +2,20 @@
 //!
 //! Requests read the topology without a lock and never wait for a newer one, unless they cannot
 //! be routed at all. At most one refresh is under way, and they begin at least
-//! [`MIN_INTERVAL`] apart, however many requests ask. A refresh has a connection of its own and
-//! needs no place in any pool. Whom it asks is the [`Source`]'s business.
+//! [`MIN_INTERVAL`] apart, however many requests ask. A refresh has connections of its own, which end
+//! with it: it needs no place in any pool, and leaves nothing open while nobody asks. Whom it asks is the [`Source`]'s business.
 
+mod ask;
+mod check;
 mod cluster;
+mod pace;
 mod snapshot;
 mod source;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
@@ -21,32 +24,35 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::error;
+use crate::event::TopologyEvent;
 use crate::node::NodeAddr;
 use crate::nodes::Nodes;
 use crate::slot::Slot;
-use crate::topology::Topology;
+use crate::topology::{Change, Topology};
 
 pub(crate) use cluster::Cluster;
 pub(crate) use snapshot::Snapshot;
-pub(crate) use source::Source;
+pub(crate) use source::{Search, Source, Told};
 
-/// Between the beginnings of two refreshes; up to half as much again is added by chance, so that
-/// many clients do not ask at once.
-const MIN_INTERVAL: Duration = Duration::from_millis(500);
+use check::Check;
+use pace::{MIN_INTERVAL, Pace};
 
 pub(crate) struct Topologies {
     pub(crate) nodes: Arc<Nodes>,
     source: Source,
     current: ArcSwapOption<Snapshot>,
+    /// Held while a newer one takes the place of the current one.
+    replacing: Mutex<()>,
+    check: Check,
     flight: Mutex<Flight>,
     landed: watch::Sender<Landing>,
     closed: AtomicBool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Flight {
     under_way: bool,
-    last: Option<Instant>,
+    pace: Pace,
 }
 
 #[derive(Debug)]
@@ -67,10 +73,9 @@ impl Topologies {
             nodes: Arc::new(nodes),
             source,
             current: ArcSwapOption::empty(),
-            flight: Mutex::new(Flight {
-                under_way: false,
-                last: None,
-            }),
+            replacing: Mutex::new(()),
+            check: Check::default(),
+            flight: Mutex::default(),
             landed,
             closed: AtomicBool::new(false),
         }
@@ -108,7 +113,10 @@ impl Topologies {
             return Err(error::closed());
         }
         match self.current.load_full() {
-            Some(snapshot) => Ok(snapshot),
+            Some(snapshot) => {
+                self.check.note(self);
+                Ok(snapshot)
+            }
             None => self.after_refresh().await,
         }
     }
@@ -152,7 +160,7 @@ impl Topologies {
             return;
         }
         flight.under_way = true;
-        let due = flight.last.map(|last| last + MIN_INTERVAL);
+        let due = flight.pace.due();
         drop(flight);
         let mut landed = Landed {
             topologies: Arc::clone(self),
@@ -163,8 +171,7 @@ impl Topologies {
                 let jitter = MIN_INTERVAL.mul_f64(0.5 * fastrand::f64());
                 tokio::time::sleep_until((due + jitter).into()).await;
             }
-            landed.topologies.flight.lock().last = Some(now());
-            landed.outcome = landed.topologies.fetch().await;
+            landed.outcome = landed.topologies.refresh().await;
             drop(landed);
         };
         match Handle::try_current() {
@@ -173,18 +180,35 @@ impl Topologies {
         }
     }
 
-    /// A server said who owns a slot: remember it, and have the rest looked up.
+    /// A server said who owns a slot: remember it, and have the rest looked up. Of many that say
+    /// the same, as when slots are moved under load, all but the first change nothing.
     pub(crate) fn moved(self: &Arc<Self>, slot: Slot, addr: &NodeAddr) {
-        self.current.rcu(|current| {
-            let snapshot = current.as_ref()?;
-            let owner = snapshot.topology.shard_of(slot);
-            if owner.is_some_and(|shard| snapshot.topology.primary(shard) == addr) {
-                return Some(Arc::clone(snapshot));
-            }
-            let patched = self.snapshot(snapshot.topology.with_owner(slot, addr));
-            Some(patched.map_or_else(|_| Arc::clone(snapshot), Arc::new))
-        });
-        self.request();
+        if self.patch(slot, addr) {
+            self.tell(&TopologyEvent::Moved { slot, to: addr });
+            self.request();
+        }
+    }
+
+    fn patch(&self, slot: Slot, addr: &NodeAddr) -> bool {
+        let is_known = |known: &Snapshot| known.topology.owner(slot) == Some(addr);
+        if self.current.load().as_deref().is_some_and(is_known) {
+            return false;
+        }
+        let replacing = self.replacing.lock();
+        let Some(current) = self.known() else {
+            return false;
+        };
+        // Somebody else was told the same and came first.
+        if is_known(&current) {
+            return false;
+        }
+        let patched = current.patched(slot, addr).map(Arc::new);
+        let done = patched.is_ok();
+        if let Ok(patched) = patched {
+            self.current.store(Some(patched));
+        }
+        drop(replacing);
+        done
     }
 
     pub(crate) fn close(&self) {
@@ -201,15 +225,68 @@ impl Topologies {
         Snapshot::new(topology, Arc::clone(&self.nodes))
     }
 
-    async fn fetch(&self) -> RedisResult<()> {
-        let topology = self.source.fetch(&self.nodes, self.known()).await?;
-        let snapshot = self.snapshot(topology)?;
+    async fn refresh(&self) -> RedisResult<()> {
+        let begun = now();
+        self.flight.lock().pace.begins(begun);
+        let search = Search {
+            nodes: &self.nodes,
+            known: self.known(),
+            asked: AtomicU32::new(0),
+        };
+        let told = self.source.fetch(&search).await;
+        let asked = search.asked.into_inner();
+        self.flight.lock().pace.asked(asked);
+        let took = now().duration_since(begun);
+        match told {
+            Ok(Told { topology, told_by }) => {
+                self.replace(topology)?;
+                let told_by = &told_by;
+                self.tell(&TopologyEvent::Refreshed { told_by, took });
+                Ok(())
+            }
+            Err(error) => {
+                let failed = &error;
+                self.tell(&TopologyEvent::RefreshFailed {
+                    error: failed,
+                    took,
+                });
+                Err(error)
+            }
+        }
+    }
+
+    fn replace(&self, topology: Topology) -> RedisResult<()> {
+        let replacing = self.replacing.lock();
+        let before = self.known();
+        if before
+            .as_ref()
+            .is_some_and(|known| *known.topology == topology)
+        {
+            return Ok(());
+        }
+        let snapshot = Arc::new(self.snapshot(topology)?);
+        self.current.store(Some(Arc::clone(&snapshot)));
         // Nodes that a partial picture leaves out have not left.
-        if snapshot.topology.coverage() == Slot::COUNT {
+        if snapshot.topology.is_complete() {
             self.nodes.retain(&snapshot.topology);
         }
-        self.current.store(Some(Arc::new(snapshot)));
+        drop(replacing);
+        if !self.nodes.settings().finding.audience.is_empty() {
+            let before = before.as_ref().map(|before| &*before.topology);
+            let change = Change::between(before, &snapshot.topology);
+            if !change.is_nothing() {
+                self.tell(&TopologyEvent::Changed {
+                    added: &change.added,
+                    removed: &change.removed,
+                    slots: change.slots,
+                });
+            }
+        }
         Ok(())
+    }
+
+    fn tell(&self, event: &TopologyEvent<'_>) {
+        self.nodes.settings().tell(event);
     }
 }
 

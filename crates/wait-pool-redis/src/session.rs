@@ -40,6 +40,7 @@ pub(crate) struct Session {
     watching: bool,
     /// Something was done that is not followed further.
     stained: bool,
+    protocol_known: bool,
     atomic_under_way: usize,
     changing_under_way: usize,
 }
@@ -52,6 +53,7 @@ impl Session {
             queue: Queue::Closed,
             watching: false,
             stained: false,
+            protocol_known: true,
             atomic_under_way: 0,
             changing_under_way: 0,
         }
@@ -94,7 +96,13 @@ impl Session {
         match (command, answer) {
             (Did::Exec, Value::ServerError(error)) => self.exec_refused(error),
             // A push or a setting may have come before the error.
-            (Did::Subscribe | Did::Unsubscribe | Did::Deafening | Did::Lasting, _) => self.stain(),
+            (Did::Subscribe | Did::Unsubscribe(_) | Did::Deafening | Did::Lasting, _) => {
+                self.stain();
+            }
+            (Did::Protocol, _) => {
+                self.protocol_known = false;
+                self.stain();
+            }
             // Refused as it was: nothing has changed.
             (_, Value::ServerError(_)) => {}
             (Did::Watch, _) => self.watching = true,
@@ -137,6 +145,16 @@ impl Session {
     /// The database that commands read and write.
     pub(crate) const fn db(&self) -> i64 {
         self.db
+    }
+
+    /// Whether the protocol is still that which the connection was opened with.
+    pub(crate) const fn is_protocol_known(&self) -> bool {
+        self.protocol_known
+    }
+
+    /// Whether a command may be queued instead of run.
+    pub(crate) const fn may_queue(&self) -> bool {
+        !matches!(self.queue, Queue::Closed)
     }
 
     const fn nothing_pending(&mut self) {

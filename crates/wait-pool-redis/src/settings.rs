@@ -1,13 +1,20 @@
 //! The settings that every pool of this crate has, as plain data.
 
+pub(crate) mod topology;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hook::Hooks;
-use crate::keys::Commands;
 use deadpool::managed::{PoolConfig, Timeouts};
 use redis::AsyncConnectionConfig;
-use wait_pool::{Builder, Manager, QueuePolicy};
+use wait_pool::{Builder, Group, Manager, QueuePolicy};
+
+use crate::event::TopologyEvent;
+use crate::hook::Hooks;
+use crate::keys::Commands;
+use crate::readers::{ReadFrom, Zones};
+
+use topology::Finding;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -37,9 +44,13 @@ pub(crate) struct Settings {
     /// As they were given, in deadpool's words.
     pub(crate) create_timeout: Option<Duration>,
     pub(crate) recycle_timeout: Option<Duration>,
+    pub(crate) read_from: ReadFrom,
+    /// Where the nodes are, if the user says so.
+    pub(crate) zones: Option<Zones>,
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
     pub(crate) core: Core,
+    pub(crate) finding: Finding,
 }
 
 /// What is handed on to each node's pool as it is; the defaults are the core's.
@@ -54,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) slow_acquire_after: Option<Duration>,
     pub(crate) leak_warning_after: Option<Duration>,
+    /// What all nodes of a pool have in common, if their connections are bounded together.
+    pub(crate) group: Option<Group>,
 }
 
 impl Settings {
@@ -81,7 +94,10 @@ impl Settings {
             stepwise: false,
             create_timeout: None,
             recycle_timeout: None,
+            read_from: ReadFrom::Primary,
+            zones: None,
             bound,
+            finding: Finding::default(),
             core: Core {
                 max_waiters: usize::MAX,
                 min_idle: 0,
@@ -92,6 +108,7 @@ impl Settings {
                 queue_policy: QueuePolicy::Fifo,
                 slow_acquire_after: Some(Duration::from_secs(2)),
                 leak_warning_after: None,
+                group: None,
             },
         }
     }
@@ -135,6 +152,11 @@ impl Settings {
         self.wait_timeout.filter(|_| !self.stepwise)
     }
 
+    /// Tells who listens.
+    pub(crate) fn tell(&self, event: &TopologyEvent<'_>) {
+        self.finding.audience.tell(&self.name, event);
+    }
+
     /// The name that the builder here has for a setting of the pool below.
     pub(crate) fn own_name(&self, setting: &'static str) -> &'static str {
         match setting {
@@ -150,6 +172,10 @@ const AT_MOST: Duration = Duration::from_secs(60);
 impl Core {
     /// Sets all of it.
     pub(crate) fn apply<M: Manager>(&self, builder: Builder<M>) -> Builder<M> {
+        let builder = match &self.group {
+            Some(group) => builder.group(group),
+            None => builder,
+        };
         builder
             .max_waiters(self.max_waiters)
             .min_idle(self.min_idle)

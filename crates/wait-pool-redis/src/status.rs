@@ -20,6 +20,8 @@ pub struct Status {
     pub in_use: usize,
     /// Connections being opened, or about to be once the pause after a failure is over.
     pub opening: usize,
+    /// Connections to be opened for which the whole cluster's bound has no room yet. They are not part of `size`.
+    pub held_up: usize,
     /// Connections idle for long that are being checked before somebody uses them.
     pub checking: usize,
     /// Callers that hold a connection: above `in_use` where requests share one.
@@ -36,6 +38,7 @@ impl Status {
             waiting: core.waiting,
             in_use: core.in_use,
             opening: core.opening,
+            held_up: core.held_up,
             checking: core.checking,
             holders: core.holders,
         }
@@ -50,6 +53,7 @@ impl Status {
             waiting: self.waiting + other.waiting,
             in_use: self.in_use + other.in_use,
             opening: self.opening + other.opening,
+            held_up: self.held_up + other.held_up,
             checking: self.checking + other.checking,
             holders: self.holders + other.holders,
         }

@@ -5,18 +5,28 @@
 //! what is here always holds together: every owner is a shard of the list, and no address stands in two
 //! places.
 
+mod agreement;
+mod change;
 mod reply;
+mod view;
 
 use std::fmt;
 
 use crate::node::NodeAddr;
 use crate::slot::Slot;
 
+pub(crate) use agreement::{MOST_HEARD, Verdict, doubt, is_confirmed, is_settled, settle};
+pub(crate) use change::Change;
+pub(crate) use reply::epoch;
+pub use view::{ClusterShard, ClusterTopology};
+
 /// One immutable picture of a cluster: its shards, and which of them owns each slot.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Topology {
     shards: Vec<Shard>,
     owners: Box<[ShardIndex; Slot::COUNT as usize]>,
+    /// How far the cluster had got by `cluster_current_epoch`, where the node that told has said so.
+    epoch: Option<u64>,
 }
 
 /// A primary with its replicas.
@@ -53,7 +63,18 @@ impl Topology {
         Self {
             shards: Vec::new(),
             owners: owners.try_into().expect("as long as there are slots"),
+            epoch: None,
         }
+    }
+
+    #[must_use]
+    pub(crate) fn with_epoch(mut self, epoch: Option<u64>) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
+    pub(crate) const fn epoch(&self) -> Option<u64> {
+        self.epoch
     }
 
     /// Every shard, also those that own no slot.
@@ -126,6 +147,39 @@ impl Topology {
     pub(crate) fn coverage(&self) -> u16 {
         let assigned = self.owners.iter().filter(|&&owner| owner != UNASSIGNED);
         u16::try_from(assigned.count()).expect("there are no more slots than that")
+    }
+
+    /// Whether every slot has an owner.
+    #[must_use]
+    pub(crate) fn is_complete(&self) -> bool {
+        self.coverage() == Slot::COUNT
+    }
+
+    /// The node that owns a slot.
+    #[must_use]
+    pub(crate) fn owner(&self, slot: Slot) -> Option<&NodeAddr> {
+        self.shard_of(slot).map(|shard| self.primary(shard))
+    }
+
+    /// This with the owners that `told` names; slots of which it knows nothing keep theirs.
+    #[must_use]
+    pub(crate) fn with_owners_of(&self, told: &Self) -> Self {
+        let mut topology = self.clone();
+        // By their shards: how each of theirs is numbered here.
+        let mut numbers = vec![None; told.shards.len()];
+        for (slot, &theirs) in told.owners.iter().enumerate() {
+            if theirs == UNASSIGNED {
+                continue;
+            }
+            let theirs = usize::from(theirs);
+            if numbers[theirs].is_none() {
+                numbers[theirs] = topology.shard_led_by(told.primary(theirs));
+            }
+            if let Some(ours) = numbers[theirs] {
+                topology.owners[slot] = ours;
+            }
+        }
+        topology
     }
 
     /// What a MOVED says: `slot` is owned by `addr`. Everything else stays as it is.
@@ -292,6 +346,20 @@ mod tests {
         topology.shards = vec![Shard::new(addr(7000)); MAX_SHARDS];
         let moved = topology.with_owner(slot(5), &addr(9));
         assert_eq!(moved, topology);
+    }
+
+    #[test]
+    fn what_one_node_alone_tells_gives_owners_and_takes_none() {
+        let mut told = Topology::empty();
+        told.shards = vec![Shard::new(addr(7005)), Shard::new(addr(7001))];
+        told.owners[..100].fill(0);
+        told.owners[100..200].fill(1);
+        let both = halves().with_owners_of(&told);
+        assert_eq!(owner(&both, 99), &addr(7005));
+        assert_eq!(owner(&both, 199), &addr(7001));
+        assert_eq!(owner(&both, 200), &addr(7000));
+        assert_eq!(owner(&both, 9000), &addr(7001));
+        assert_eq!(both.shards().len(), 3);
     }
 
     #[test]

@@ -138,6 +138,59 @@ async fn a_command_that_waits_and_is_dropped_takes_nothing() {
     assert_eq!(pool.status().in_use, 0);
 }
 
+/// On a connection of one's own too, though its user goes on: what he asks for next would stand behind the
+/// command that was dropped, and that would take the element first.
+#[tokio::test]
+async fn on_ones_own_connection_it_takes_nothing_either() {
+    let server = Server::start().unwrap();
+    let mut pool = Pool::builder(server.url()).build().unwrap();
+    for late in [false, true] {
+        let limit = Duration::from_millis(100);
+        let mut own = match late {
+            true => {
+                let pool = Pool::builder(server.url()).request_timeout(limit).build();
+                pool.unwrap().get().await.unwrap()
+            }
+            false => pool.get().await.unwrap(),
+        };
+        let id: u64 = words("CLIENT ID").query_async(&mut own).await.unwrap();
+        // It says nothing while it stands still, and takes the command up when it goes on.
+        let patience = if late { 0.1 } else { 0.0 };
+        let waiting = tokio::spawn({
+            let mut own = own.clone();
+            async move { own.blpop::<_, (String, i32)>("list", patience).await }
+        });
+        match late {
+            true => {
+                server.stop();
+                assert!(waiting.await.unwrap().unwrap_err().is_timeout());
+                server.cont();
+            }
+            false => {
+                waits_at(&server).await;
+                waiting.abort();
+            }
+        }
+        until("the connection is closed", || {
+            !clients(&server).contains(&id)
+        })
+        .await;
+        let refused = own
+            .blpop::<_, (String, i32)>("list", 0.0)
+            .await
+            .unwrap_err();
+        assert!(refused.is_connection_dropped(), "{refused}");
+        assert!(refused.to_string().contains("take another"), "{refused}");
+        // Reached as it is, it is one to nothing.
+        let ping = words("PING").query_async::<()>(&mut *own).await;
+        assert!(ping.unwrap_err().is_connection_dropped());
+        assert_eq!(pool.status().in_use, 0);
+        let _: () = pool.rpush("list", 7).await.unwrap();
+        let popped: (String, i32) = pool.get().await.unwrap().blpop("list", 0.0).await.unwrap();
+        assert_eq!(popped.1, 7);
+    }
+}
+
 #[tokio::test]
 async fn the_same_on_a_cluster() {
     let (cluster, mut pool) = start(0);

@@ -21,7 +21,7 @@ use crate::guard::Held;
 use crate::line::{Ask, Failure, Kind, Outcome};
 use crate::manager::Manager;
 use crate::moment::Moment;
-use crate::shared::Shared;
+use crate::shared::{Open, Shared};
 use crate::slots::{Grant, HoldId};
 use crate::transition::{Entered, Waiting};
 
@@ -45,7 +45,7 @@ enum Way<'a, M: Manager> {
 }
 
 type Acquired<M, T> = Result<T, AcquireError<<M as Manager>::Error>>;
-type Granted<M> = Acquired<M, Grant<<M as Manager>::Connection>>;
+type Granted<M> = Acquired<M, Grant<Open<M>>>;
 
 impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
     pub(crate) fn new(pool: &'a Arc<Shared<M>>, ask: Ask) -> Self {
@@ -67,7 +67,7 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
 
     /// What is free goes without asking the exact clock, or for a place in line.
     #[inline]
-    fn at_once(&self) -> Option<Grant<M::Connection>> {
+    fn at_once(&self) -> Option<Grant<Open<M>>> {
         self.pool.emit(&Event::CheckOutStarted);
         if self.pool.is_crowded() || self.ask.came != Moment::NEVER {
             return None;
@@ -166,7 +166,7 @@ impl<'a, M: Manager, G: From<Held<M>>> Acquire<'a, M, G> {
     }
 
     /// What a caller that waited makes of what it was given.
-    fn taken(&mut self, waiting: Waiting, outcome: Outcome<M::Connection, M::Error>) -> Granted<M> {
+    fn taken(&mut self, waiting: Waiting, outcome: Outcome<Open<M>, M::Error>) -> Granted<M> {
         self.way = Way::Outside;
         let waited = self.pool.roughly_now().since(waiting.since);
         match outcome {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::error::BuildError;
 use crate::event::Listener;
+use crate::group::Group;
 use crate::hook::{Hook, Observers};
 use crate::manager::Manager;
 use crate::policy::QueuePolicy;
@@ -43,6 +44,7 @@ pub struct Builder<M: Manager> {
     manager: M,
     config: Config,
     observers: Observers<M>,
+    group: Option<Group>,
 }
 
 impl<M: Manager> Builder<M> {
@@ -51,6 +53,7 @@ impl<M: Manager> Builder<M> {
             manager,
             config: Config::default(),
             observers: Observers::default(),
+            group: None,
         }
     }
 
@@ -63,6 +66,15 @@ impl<M: Manager> Builder<M> {
     /// The bound on connections, those being opened included. Default 16.
     pub fn max_size(mut self, connections: usize) -> Self {
         self.config.max_size = connections;
+        self
+    }
+
+    /// Has the pool share a bound on connections with others, beside its own. `max_size` may be above or
+    /// below it. Default: none.
+    ///
+    /// A [`warm_up`](Pool::warm_up) waits for room then, and has nobody make any.
+    pub fn group(mut self, group: &Group) -> Self {
+        self.group = Some(group.clone());
         self
     }
 
@@ -224,7 +236,8 @@ impl<M: Manager> Builder<M> {
     /// Names the setting that makes no sense, and why.
     pub fn build(self) -> Result<Pool<M>, BuildError> {
         self.config.check()?;
-        Ok(Pool::new(self.manager, self.config, self.observers))
+        let group = self.group.as_ref();
+        Ok(Pool::new(self.manager, self.config, self.observers, group))
     }
 }
 
@@ -233,6 +246,7 @@ impl<M: Manager> fmt::Debug for Builder<M> {
         f.debug_struct("Builder")
             .field("config", &self.config)
             .field("observers", &self.observers)
+            .field("group", &self.group)
             .finish_non_exhaustive()
     }
 }

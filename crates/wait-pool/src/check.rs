@@ -11,13 +11,13 @@ use std::sync::{Arc, Weak};
 use crate::event::CloseReason;
 use crate::manager::Manager;
 use crate::moment::Moment;
-use crate::shared::Shared;
+use crate::shared::{Open, Shared};
 use crate::slots::Doubtful;
 
 /// Checks a connection and hands it back to the pool, or closes it.
 pub(crate) fn check<M: Manager>(
     pool: &Arc<Shared<M>>,
-    doubtful: Doubtful<M::Connection>,
+    doubtful: Doubtful<Open<M>>,
 ) -> impl Future<Output = ()> + Send + use<M> {
     let mut checked = Checked::new(pool, doubtful, CloseReason::Error);
     let manager = Arc::clone(&pool.manager);
@@ -57,7 +57,7 @@ pub(crate) fn retain<M: Manager>(
 /// A connection being looked at; its drop tells the pool what came of it.
 struct Checked<M: Manager> {
     pool: Weak<Shared<M>>,
-    doubtful: Option<Doubtful<M::Connection>>,
+    doubtful: Option<Doubtful<Open<M>>>,
     /// Why it is to be closed, until it has proved good.
     reason: Option<CloseReason>,
     /// Since when it counts as idle, if not since now.
@@ -65,7 +65,7 @@ struct Checked<M: Manager> {
 }
 
 impl<M: Manager> Checked<M> {
-    fn new(pool: &Arc<Shared<M>>, doubtful: Doubtful<M::Connection>, reason: CloseReason) -> Self {
+    fn new(pool: &Arc<Shared<M>>, doubtful: Doubtful<Open<M>>, reason: CloseReason) -> Self {
         Self {
             pool: Arc::downgrade(pool),
             doubtful: Some(doubtful),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 
 use crate::error::ConnectError;
 use crate::event::{CloseReason, Event};
+use crate::group;
 use crate::hook::Hook;
 use crate::manager::Manager;
 use crate::moment::Moment;
@@ -22,8 +23,10 @@ pub(crate) fn attempt<M: Manager>(
 ) -> impl Future<Output = ()> + Send + use<M> {
     let mut place = Place {
         pool: Arc::downgrade(pool),
+        held_up: false,
         connecting: false,
         opens,
+        room: None,
     };
     let manager = Arc::clone(&pool.manager);
     let hook = pool.observers.after_connect.clone();
@@ -32,6 +35,7 @@ pub(crate) fn attempt<M: Manager>(
         if !opens.after.is_zero() {
             tokio::time::sleep(opens.after).await;
         }
+        place.find_room().await;
         if let Some(begun) = place.begin() {
             let connect = connect(&*manager, hook.as_deref());
             let outcome = match tokio::time::timeout(timeout, connect).await {
@@ -58,11 +62,49 @@ async fn connect<M: Manager>(
 #[must_use]
 struct Place<M: Manager> {
     pool: Weak<Shared<M>>,
+    /// Whether it waits for room in the group.
+    held_up: bool,
     connecting: bool,
     opens: Opens,
+    /// Its place in the group, if the pool has one.
+    room: Option<group::Place>,
 }
 
 impl<M: Manager> Place<M> {
+    /// Waits for room in the group, where there is one. Comes back without if the pool needs it no more.
+    async fn find_room(&mut self) {
+        let pool = self.pool.upgrade().filter(|pool| pool.is_open());
+        let Some(mut asking) = pool.as_ref().and_then(|pool| pool.ask_for_room()) else {
+            return;
+        };
+        self.room = asking.at_once();
+        if self.room.is_some() {
+            return;
+        }
+        if let Some(pool) = pool {
+            self.held_up = true;
+            pool.attempt_held_up();
+        }
+        // The wait keeps nothing alive.
+        let room = asking.await;
+        self.held_up = false;
+        let Some(pool) = self.pool.upgrade() else {
+            return;
+        };
+        let wanted = match room.is_some() {
+            true => pool.attempt_admitted(),
+            false => {
+                pool.attempt_spared();
+                false
+            }
+        };
+        match wanted {
+            true => self.room = room,
+            // There is nothing to report any more.
+            false => self.pool = Weak::new(),
+        }
+    }
+
     /// Says since when, unless the pool needs it no more.
     fn begin(&mut self) -> Option<Moment> {
         let pool = self.pool.upgrade().filter(|pool| pool.is_open())?;
@@ -84,7 +126,7 @@ impl<M: Manager> Place<M> {
                     connection: self.opens.number,
                     took,
                 });
-                pool.connected(connection, self.opens);
+                pool.connected(connection, self.room.take(), self.opens);
             }
             Err(error) => self.fail(&pool, error),
         }
@@ -115,6 +157,6 @@ impl<M: Manager> Drop for Place<M> {
                 reason: CloseReason::Error,
             });
         }
-        pool.attempt_lost();
+        pool.attempt_lost(self.held_up);
     }
 }

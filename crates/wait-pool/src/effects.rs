@@ -1,4 +1,4 @@
-//! What is done after a transition, without the lock: wake, drop, open, check, warn.
+//! What is done after a transition, without the lock: wake, drop, open, check, tell the group, warn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use crate::connect;
 use crate::event::Event;
 use crate::keeper;
 use crate::manager::Manager;
-use crate::shared::Shared;
+use crate::shared::{Open, Shared};
 use crate::slots::Retired;
 use crate::transition::{Effects, Keep};
 
 impl<M: Manager> Shared<M> {
-    pub(crate) fn carry_out(self: &Arc<Self>, fx: Effects<M::Connection, M::Error>) {
+    pub(crate) fn carry_out(self: &Arc<Self>, fx: Effects<Open<M>, M::Error>) {
         if fx.is_waking_only() {
             return wake_all(fx.wake);
         }
@@ -50,6 +50,7 @@ impl<M: Manager> Shared<M> {
             self.home.run_keeper(keeper);
             self.home.share();
         }
+        self.tell_the_group(fx.needs, fx.offer);
         for (held, taken_at) in fx.leaks {
             let pool = &self.config.name;
             tracing::warn!(%pool, ?held, %taken_at, "a connection has been held for long");
@@ -73,7 +74,7 @@ fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 /// A connection that is dropped without the lock. Only then is its place free.
 struct Closing<'a, M: Manager> {
     pool: &'a Arc<Shared<M>>,
-    retired: Option<Retired<M::Connection>>,
+    retired: Option<Retired<Open<M>>>,
 }
 
 impl<M: Manager> Drop for Closing<'_, M> {

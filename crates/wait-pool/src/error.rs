@@ -97,6 +97,8 @@ pub enum Phase {
     Connecting,
     /// For the check of a connection that had been idle for long; none was in use.
     Checking,
+    /// For room in the [group](crate::Group); no connection was open.
+    HeldUp,
 }
 
 /// Why [`Pool::try_get`](crate::Pool::try_get) or [`Pool::try_lease`](crate::Pool::try_lease) gave
@@ -198,6 +200,7 @@ impl<E: fmt::Display> fmt::Display for Timeout<E> {
             Phase::Queued => "",
             Phase::Connecting => ", while one was being opened",
             Phase::Checking => ", while one was being checked",
+            Phase::HeldUp => ", while its group had no room for one",
         })?;
         write!(
             f,

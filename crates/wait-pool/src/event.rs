@@ -118,6 +118,8 @@ pub enum CloseReason {
     Error,
     /// There are more than there may be since the pool was made smaller.
     Excess,
+    /// Another pool of the [group](crate::Group) had need of its place.
+    MadeRoom,
     /// [`Pool::retain`](crate::Pool::retain) did not want it.
     NotRetained,
     /// Its holder has taken it [out of the pool](crate::Pooled::detach); it is still open.
@@ -153,6 +155,7 @@ impl CloseReason {
             Self::Lifetime => "lifetime",
             Self::Error => "error",
             Self::Excess => "excess",
+            Self::MadeRoom => "madeRoom",
             Self::NotRetained => "notRetained",
             Self::Detached => "detached",
             Self::PoolClosed => "poolClosed",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::ConnectError;
 use crate::event::CloseReason;
 use crate::manager::Manager;
-use crate::shared::Shared;
+use crate::shared::{Open, Shared};
 use crate::slots::{Grant, Hold, HoldId};
 
 /// A connection of one's own, given back when dropped.
@@ -101,13 +101,13 @@ pub(crate) struct Held<M: Manager> {
     pool: Arc<Shared<M>>,
     hold: HoldId,
     /// Taken only by what ends the hold.
-    connection: Option<Arc<M::Connection>>,
+    connection: Option<Arc<Open<M>>>,
     /// To be closed, whatever the manager says.
     unfit: bool,
 }
 
 impl<M: Manager> Held<M> {
-    pub(crate) fn new(pool: &Arc<Shared<M>>, grant: Grant<M::Connection>) -> Self {
+    pub(crate) fn new(pool: &Arc<Shared<M>>, grant: Grant<Open<M>>) -> Self {
         Self {
             pool: Arc::clone(pool),
             hold: grant.hold,
@@ -151,7 +151,7 @@ impl<M: Manager> Held<M> {
         if let Hold::Alone(slot) = self.hold.hold() {
             self.pool.detach(slot);
         }
-        Arc::into_inner(connection).expect(ALONE)
+        Arc::into_inner(connection).expect(ALONE).into_connection()
     }
 
     fn fmt(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -214,7 +214,7 @@ fn release<M: Manager>(mut way_back: WayBack<'_, M>) {
 struct Released<M: Manager> {
     pool: Arc<Shared<M>>,
     hold: HoldId,
-    connection: Option<Arc<M::Connection>>,
+    connection: Option<Arc<Open<M>>>,
 }
 
 impl<M: Manager> Released<M> {
@@ -237,7 +237,7 @@ impl<M: Manager> Drop for Released<M> {
 struct WayBack<'a, M: Manager> {
     pool: &'a Arc<Shared<M>>,
     hold: HoldId,
-    connection: Option<Arc<M::Connection>>,
+    connection: Option<Arc<Open<M>>>,
 }
 
 impl<M: Manager> WayBack<'_, M> {

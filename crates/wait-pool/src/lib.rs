@@ -11,6 +11,7 @@
 //! - [`Pooled`], [`Lease`]: what they give, and give back when dropped.
 //! - [`Manager`]: what you write to pool something: how to open, check and judge a connection.
 //! - [`Request`]: a checkout with a deadline or a priority of its own.
+//! - [`Group`]: a bound that several pools share.
 //! - [`Builder`]: the settings. [`Hook`] and [`event::Listener`]: what is done, and told, on the way.
 //! - [`AcquireError`]: why there was no connection.
 //! - `compat`, behind the features `deadpool` and `bb8`: pools of those crates' managers, unchanged.
@@ -63,11 +64,13 @@ mod connect;
 mod effects;
 mod error;
 pub mod event;
+mod group;
 mod guard;
 mod home;
 mod hook;
 mod keeper;
 mod lanes;
+mod ledger;
 mod line;
 mod manager;
 mod metrics;
@@ -87,6 +90,7 @@ mod transition;
 
 pub use builder::Builder;
 pub use error::{AcquireError, BuildError, ConnectError, Phase, Timeout, TryAcquireError};
+pub use group::{Group, GroupStatus};
 pub use guard::{Lease, Pooled};
 pub use hook::Hook;
 pub use manager::Manager;

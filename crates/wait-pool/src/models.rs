@@ -135,6 +135,7 @@ fn pool(config: Config) -> Pool {
         Maker(Arc::default()),
         config,
         Observers::default(),
+        None,
     ))
 }
 

@@ -10,6 +10,8 @@ use crate::moment::Moment;
 #[derive(Debug)]
 pub(crate) struct Opening<E> {
     under_way: usize,
+    /// How many of them wait for room in the group.
+    held_up: usize,
     /// How many have failed so far.
     failures: u64,
     at_once: usize,
@@ -21,6 +23,7 @@ impl<E> Opening<E> {
     pub(crate) const fn new(at_once: usize, backoff: Backoff) -> Self {
         Self {
             under_way: 0,
+            held_up: 0,
             failures: 0,
             at_once,
             backoff,
@@ -30,6 +33,25 @@ impl<E> Opening<E> {
 
     pub(crate) const fn under_way(&self) -> usize {
         self.under_way
+    }
+
+    pub(crate) const fn held_up(&self) -> usize {
+        self.held_up
+    }
+
+    /// Those under way that do not wait for room.
+    pub(crate) const fn begun(&self) -> usize {
+        self.under_way - self.held_up
+    }
+
+    /// An attempt has to wait for room.
+    pub(crate) const fn hold_up(&mut self) {
+        self.held_up += 1;
+    }
+
+    /// An attempt waits for room no longer.
+    pub(crate) const fn go_on(&mut self) {
+        self.held_up -= 1;
     }
 
     /// Whether the last attempt failed.
@@ -59,7 +81,7 @@ impl<E> Opening<E> {
 
     /// Whether no more attempts may be begun for now.
     pub(crate) const fn is_saturated(&self) -> bool {
-        self.is_failing() || self.under_way >= self.at_once
+        self.held_up > 0 || self.is_failing() || self.under_way >= self.at_once
     }
 
     /// An attempt has succeeded. Returns the error before, to be dropped outside of the lock.

@@ -14,12 +14,13 @@ use crate::check;
 use crate::config::{Config, check_size};
 use crate::error::{AcquireError, BuildError, TryAcquireError};
 use crate::event::{CheckOutFailedReason, Event};
+use crate::group::Group;
 use crate::guard::{Held, Lease, Pooled};
 use crate::hook::Observers;
 use crate::line::{Failure, Kind};
 use crate::manager::Manager;
 use crate::request::Request;
-use crate::shared::Shared;
+use crate::shared::{Open, Shared};
 use crate::slots::Grant;
 use crate::status::{Holding, Status};
 
@@ -66,9 +67,14 @@ impl<M: Manager> Pool<M> {
         Builder::new(manager)
     }
 
-    pub(crate) fn new(manager: M, config: Config, observers: Observers<M>) -> Self {
+    pub(crate) fn new(
+        manager: M,
+        config: Config,
+        observers: Observers<M>,
+        group: Option<&Group>,
+    ) -> Self {
         Self {
-            shared: Arc::new(Shared::new(manager, config, observers)),
+            shared: Shared::in_group(manager, config, observers, group),
         }
     }
 
@@ -272,7 +278,7 @@ impl<M: Manager> Pool<M> {
         &self,
         kind: Kind,
         at: &'static Location<'static>,
-    ) -> Result<Grant<M::Connection>, TryAcquireError> {
+    ) -> Result<Grant<Open<M>>, TryAcquireError> {
         let waited = Duration::ZERO;
         self.shared.emit(&Event::CheckOutStarted);
         if let Some(grant) = self.shared.try_enter(kind, at) {

@@ -4,6 +4,7 @@
 //! carry out its [effects](crate::effects): wake, drop, open, check. Nothing of the user's runs under the
 //! lock, not even the clone or drop of a waker: those come in as values and go out as values.
 
+mod grouped;
 mod told;
 
 use std::panic::Location;
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::ConnectError;
 use crate::event::{CloseReason, Event};
+use crate::group::{Membership, Place, Placed};
 use crate::home::Home;
 use crate::hook::Observers;
 use crate::line::{Ask, Failure, Kind, Outcome, WaiterId};
@@ -30,8 +32,11 @@ use crate::status::{Holding, Status};
 use crate::sync::{AtomicBool, Mutex};
 use crate::transition::{Effects, Entered, Opens, Peeked, Waiting};
 
-type Core<M> = State<<M as Manager>::Connection, <M as Manager>::Error>;
-type Todo<M> = Effects<<M as Manager>::Connection, <M as Manager>::Error>;
+/// An open connection, with its place in the group if there is one.
+pub(crate) type Open<M> = Placed<<M as Manager>::Connection>;
+
+type Core<M> = State<Open<M>, <M as Manager>::Error>;
+type Todo<M> = Effects<Open<M>, <M as Manager>::Error>;
 
 pub(crate) struct Shared<M: Manager> {
     /// By itself, so that an attempt to connect does not keep the pool alive.
@@ -47,11 +52,17 @@ pub(crate) struct Shared<M: Manager> {
     exact: bool,
     /// Whether somebody waited a moment ago: a newcomer need not try before he lines up.
     crowded: AtomicBool,
+    group: Option<Membership>,
     state: Mutex<Core<M>>,
 }
 
 impl<M: Manager> Shared<M> {
-    pub(crate) fn new(manager: M, config: Config, observers: Observers<M>) -> Self {
+    pub(crate) fn new(
+        manager: M,
+        config: Config,
+        observers: Observers<M>,
+        group: Option<Membership>,
+    ) -> Self {
         let state = State::new(&config, fastrand::u64(..));
         let metrics = Metrics::new(&config);
         metrics.moved(Levels::default(), state.levels());
@@ -65,6 +76,7 @@ impl<M: Manager> Shared<M> {
             home: Home::default(),
             sooner: Arc::default(),
             crowded: AtomicBool::new(false),
+            group,
             state: Mutex::new(state),
         };
         shared.emit(&Event::PoolCreated);
@@ -78,7 +90,7 @@ impl<M: Manager> Shared<M> {
         self: &Arc<Self>,
         kind: Kind,
         at: &'static Location<'static>,
-    ) -> Option<Grant<M::Connection>> {
+    ) -> Option<Grant<Open<M>>> {
         let now = self.roughly_now();
         let mut wants_upkeep = false;
         let tried = self.locked(|state| {
@@ -110,11 +122,7 @@ impl<M: Manager> Shared<M> {
         waiting.ok_or_else(|| waker.expect("it is taken with a place alone"))
     }
 
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        ask: &Ask,
-        waker: Waker,
-    ) -> Entered<M::Connection, M::Error> {
+    pub(crate) fn enter(self: &Arc<Self>, ask: &Ask, waker: Waker) -> Entered<Open<M>, M::Error> {
         let mut waker = Some(waker);
         self.transition(|state, now, fx| state.enter(ask, &mut waker, now, fx))
     }
@@ -123,7 +131,7 @@ impl<M: Manager> Shared<M> {
         self: &Arc<Self>,
         id: WaiterId,
         waker: &Waker,
-    ) -> Option<Outcome<M::Connection, M::Error>> {
+    ) -> Option<Outcome<Open<M>, M::Error>> {
         match self.locked(|state| state.peek(id, waker)) {
             Peeked::Settled(outcome) => Some(outcome),
             Peeked::Waiting => None,
@@ -139,7 +147,7 @@ impl<M: Manager> Shared<M> {
         drop(left);
     }
 
-    pub(crate) fn expire(self: &Arc<Self>, id: WaiterId) -> Outcome<M::Connection, M::Error> {
+    pub(crate) fn expire(self: &Arc<Self>, id: WaiterId) -> Outcome<Open<M>, M::Error> {
         let (outcome, left) = self.transition(|state, now, fx| state.expire(id, now, fx));
         drop(left);
         outcome
@@ -148,7 +156,7 @@ impl<M: Manager> Shared<M> {
     pub(crate) fn give_back(
         self: &Arc<Self>,
         slot: u32,
-        connection: Arc<M::Connection>,
+        connection: Arc<Open<M>>,
         reason: Option<CloseReason>,
     ) {
         self.emit_return(Hold::Alone(slot));
@@ -170,7 +178,7 @@ impl<M: Manager> Shared<M> {
     fn give_back_otherwise(
         self: &Arc<Self>,
         slot: u32,
-        connection: Arc<M::Connection>,
+        connection: Arc<Open<M>>,
         reason: Option<CloseReason>,
     ) {
         let (since, now) = self
@@ -199,9 +207,14 @@ impl<M: Manager> Shared<M> {
         });
     }
 
-    pub(crate) fn connected(self: &Arc<Self>, connection: M::Connection, opens: Opens) {
+    pub(crate) fn connected(
+        self: &Arc<Self>,
+        connection: M::Connection,
+        place: Option<Place>,
+        opens: Opens,
+    ) {
         self.clock.mind();
-        let connection = Arc::new(connection);
+        let connection = Arc::new(Placed::new(connection, place));
         self.transition(|state, now, fx| state.connected(connection, opens, now, fx));
     }
 
@@ -209,12 +222,12 @@ impl<M: Manager> Shared<M> {
         self.transition(|state, now, fx| state.connect_failed(error, now, fx));
     }
 
-    pub(crate) fn attempt_lost(self: &Arc<Self>) {
+    pub(crate) fn attempt_lost(self: &Arc<Self>, held_up: bool) {
         self.home.leave();
-        self.transition(|state, _, fx| state.attempt_lost(fx));
+        self.transition(|state, _, fx| state.attempt_lost(held_up, fx));
     }
 
-    pub(crate) fn begin_look(&self, before: Moment) -> Option<Doubtful<M::Connection>> {
+    pub(crate) fn begin_look(&self, before: Moment) -> Option<Doubtful<Open<M>>> {
         self.locked(|state| state.begin_look(before))
     }
 
@@ -230,7 +243,7 @@ impl<M: Manager> Shared<M> {
 
     pub(crate) fn checked(
         self: &Arc<Self>,
-        doubtful: Doubtful<M::Connection>,
+        doubtful: Doubtful<Open<M>>,
         reason: Option<CloseReason>,
         since: Option<Moment>,
     ) {
@@ -321,7 +334,14 @@ impl<M: Manager> Shared<M> {
     ) -> R {
         let mut fx = Effects::none();
         let now = self.clock.now();
-        let result = self.locked(|state| step(state, now, &mut fx));
+        let grouped = self.group.is_some();
+        let result = self.locked(|state| {
+            let result = step(state, now, &mut fx);
+            if grouped {
+                fx.needs = state.needs();
+            }
+            result
+        });
         self.carry_out(fx);
         result
     }

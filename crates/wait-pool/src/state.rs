@@ -38,6 +38,12 @@
 //! if somebody else waits for it. Its owner is out of the line then, and back in its old place as
 //! soon as it is polled.
 //!
+//! # In a group
+//!
+//! Pools may share a bound: see [`ledger`](crate::ledger). What a pool does for its group is in `grouped`; without
+//! one nothing of that ever happens. An attempt that waits for room is under way, and is told apart
+//! where figures are shown.
+//!
 //! # Failed connects
 //!
 //! While at least one connection is open, waiters wait for its return, and a failure is kept to
@@ -48,6 +54,7 @@
 mod callers;
 mod common;
 mod figures;
+mod grouped;
 mod model;
 mod returns;
 mod serve;
@@ -69,6 +76,7 @@ use crate::slots::{HoldId, Retired, Slots};
 use crate::transition::Effects;
 
 pub(crate) use common::Returned;
+use grouped::Ties;
 
 #[derive(Debug)]
 pub(crate) struct State<C, E> {
@@ -98,6 +106,7 @@ pub(crate) struct State<C, E> {
     watching: Vec<Waker>,
     /// How many leases went by the exclusive caller that is first.
     passed: usize,
+    ties: Ties,
     /// An attempt, or the keeper, was lost: whoever is polled next has another one begun.
     orphaned: bool,
     paused: bool,
@@ -129,6 +138,7 @@ impl<C, E> State<C, E> {
             keeper: None,
             watching: Vec::new(),
             passed: 0,
+            ties: Ties::default(),
             orphaned: false,
             paused: config.start_paused,
             closed: false,
@@ -160,7 +170,12 @@ impl<C, E> State<C, E> {
             return Some(CloseReason::PoolClosed);
         }
         // Those that will be closed anyway make room for this one.
-        (self.excess() > self.slots.retiring()).then_some(CloseReason::Excess)
+        let beyond = self.excess() + self.ties.due();
+        let reason = match self.excess() {
+            0 => CloseReason::MadeRoom,
+            _ => CloseReason::Excess,
+        };
+        (beyond > self.slots.retiring()).then_some(reason)
     }
 
     fn size(&self) -> usize {
@@ -176,6 +191,7 @@ impl<C, E> State<C, E> {
     fn retire(&mut self, retired: impl IntoIterator<Item = Retired<C>>, fx: &mut Effects<C, E>) {
         for one in retired {
             self.closing += 1;
+            self.ties.paid();
             fx.close.push(one);
         }
     }

@@ -21,6 +21,9 @@ pub struct Status {
     pub in_use: usize,
     /// Connections being opened, or about to be once the pause after a failure is over.
     pub opening: usize,
+    /// Connections to be opened for which the [group](crate::Group) has no room. They are not part of
+    /// `size`. Always 0 without a group.
+    pub held_up: usize,
     /// Connections idle for long that are being checked before somebody uses them.
     pub checking: usize,
     /// Callers that hold a connection. Above `in_use` where leases share one.

@@ -29,6 +29,21 @@ pub(crate) struct Effects<C, E> {
     pub(crate) forget: SmallVec<[Arc<ConnectError<E>>; 1]>,
     /// For how long connections have been held that were taken there: too long.
     pub(crate) leaks: Vec<(Duration, &'static Location<'static>)>,
+    /// What the group is to know.
+    pub(crate) needs: Option<Needs>,
+    /// Whether the group wants to know of a connection that is idle.
+    pub(crate) offer: bool,
+}
+
+/// What a pool waits for that its group has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// The higher, the newer.
+    pub(crate) version: u64,
+    /// How many of the attempts that are held up are wanted.
+    pub(crate) wants: usize,
+    /// How many of them callers wait for.
+    pub(crate) callers: usize,
 }
 
 impl<C, E> Effects<C, E> {
@@ -41,6 +56,8 @@ impl<C, E> Effects<C, E> {
             keep: None,
             forget: SmallVec::new(),
             leaks: Vec::new(),
+            needs: None,
+            offer: false,
         }
     }
 
@@ -52,6 +69,8 @@ impl<C, E> Effects<C, E> {
             && self.keep.is_none()
             && self.forget.is_empty()
             && self.leaks.is_empty()
+            && self.needs.is_none()
+            && !self.offer
     }
 }
 

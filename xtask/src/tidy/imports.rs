@@ -22,6 +22,7 @@ const CRATES: &[(&str, &[Layer])] = &[
                 name: "state",
                 modules: &[
                     "backoff",
+                    "ledger",
                     "line",
                     "opening",
                     "pace",
@@ -33,7 +34,8 @@ const CRATES: &[(&str, &[Layer])] = &[
             Layer {
                 name: "shell",
                 modules: &[
-                    "check", "clock", "connect", "effects", "home", "keeper", "shared", "sync",
+                    "check", "clock", "connect", "effects", "group", "home", "keeper", "shared",
+                    "sync",
                 ],
             },
             Layer {
@@ -49,12 +51,21 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "hook", "node", "pool_error", "slot", "status"],
+                modules: &[
+                    "error",
+                    "event",
+                    "hook",
+                    "node",
+                    "pool_error",
+                    "slot",
+                    "status",
+                ],
             },
             Layer {
                 name: "decisions",
                 modules: &[
-                    "keys", "plan", "redirect", "route", "session", "settings", "topology",
+                    "keys", "plan", "readers", "redirect", "route", "session", "settings",
+                    "topology",
                 ],
             },
             Layer {
@@ -64,6 +75,7 @@ const CRATES: &[(&str, &[Layer])] = &[
                     "dispatch",
                     "nodes",
                     "pinned",
+                    "pushes",
                     "refresh",
                     "turns",
                 ],

@@ -14,7 +14,8 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Takes the URLs of some nodes, or any other connection parameters that redis-rs takes.
+    /// Takes the URLs of some nodes, or any other connection parameters that redis-rs takes; and whether commands that
+    /// only read go to replicas ([`ReadFrom::PreferReplica`](crate::ReadFrom)).
     ///
     /// # Errors
     ///
@@ -31,16 +32,20 @@ impl Manager {
         })
     }
 
-    pub(crate) const fn of(infos: Vec<ConnectionInfo>) -> Self {
+    pub(crate) const fn of(infos: Vec<ConnectionInfo>, read_from_replicas: bool) -> Self {
         Self {
             infos,
-            read_from_replicas: false,
+            read_from_replicas,
             named: false,
         }
     }
 
     pub(crate) fn into_infos(self) -> Vec<ConnectionInfo> {
         self.infos
+    }
+
+    pub(crate) const fn reads_replicas(&self) -> bool {
+        self.read_from_replicas
     }
 
     pub(crate) const fn is_named(&self) -> bool {
@@ -66,7 +71,7 @@ where
 {
     fn into_manager(self) -> RedisResult<Manager> {
         let infos = self.into_iter().map(I::Item::into_connection_info);
-        Ok(Manager::of(infos.collect::<RedisResult<_>>()?))
+        Ok(Manager::of(infos.collect::<RedisResult<_>>()?, false))
     }
 }
 

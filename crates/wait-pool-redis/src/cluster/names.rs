@@ -43,6 +43,12 @@ impl Pool {
         self.get()
     }
 
+    /// Changes the bound on connections to each node, at once and for all clones: see
+    /// [`Pool::resize`](crate::Pool::resize).
+    pub fn resize(&self, max_size: usize) {
+        self.cluster.topologies.nodes.resize(max_size.max(1));
+    }
+
     /// The limits that the pool was given, in the words of deadpool: for each node's connections.
     pub fn timeouts(&self) -> Timeouts {
         self.cluster.settings.timeouts()

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use wait_pool::QueuePolicy;
+use wait_pool::{Group, QueuePolicy};
 
 use super::Builder;
+use crate::cluster;
+use crate::error::BuildError;
 
 impl<T> Builder<T> {
     /// How many requests may wait for a connection to one server. One more fails at once: alone with
@@ -71,5 +73,33 @@ impl<T> Builder<T> {
     pub fn leak_warning_after(mut self, held: impl Into<Option<Duration>>) -> Self {
         self.settings.core.leak_warning_after = held.into();
         self
+    }
+}
+
+impl Builder<cluster::Pool> {
+    /// The bound on connections to all nodes together, those being opened included; beside
+    /// [`max_connections_per_node`](Self::max_connections_per_node), which may be above or below it. Connections
+    /// for looking up the topology, one at a time, are not counted. Default: none.
+    ///
+    /// At the bound a node without any connection gets room before one that has some, otherwise it is first
+    /// come, first served. Room is made by the connection of another node that is idle (the one idle
+    /// for longest; where a node has some already, only one idle for 100 ms), `min_idle` or not. If none is, a
+    /// node without any gets one of the node with the most as soon as that is free: it takes no more
+    /// requests meanwhile, and those on it get their answers. No request has a connection to one
+    /// node while it waits for one to another.
+    ///
+    /// A bound below the number of nodes in use works: nodes take turns of 20 ms at least. It costs a
+    /// new connection for each turn, so have one for each primary, better two.
+    pub fn max_connections(mut self, in_total: usize) -> Self {
+        self.max_connections = Some(in_total);
+        self
+    }
+
+    pub(super) fn group(&self) -> Result<Option<Group>, BuildError> {
+        let group = self.max_connections.map(Group::new).transpose();
+        group.map_err(|refused| BuildError::Setting {
+            setting: refused.setting(),
+            reason: refused.reason(),
+        })
     }
 }

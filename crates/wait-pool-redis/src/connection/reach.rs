@@ -4,6 +4,7 @@
 //! reached this way is replaced when it comes back.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
 
 use redis::aio::MultiplexedConnection;
 
@@ -15,7 +16,7 @@ impl Deref for Connection {
 
     fn deref(&self) -> &MultiplexedConnection {
         self.own.reached();
-        &self.connection
+        self.reached.get_or_init(|| self.own.connection())
     }
 }
 
@@ -23,7 +24,10 @@ impl Deref for Connection {
 impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut MultiplexedConnection {
         self.own.reached();
-        &mut self.connection
+        let connection = self.reached.take();
+        let connection = connection.unwrap_or_else(|| self.own.connection());
+        self.reached = OnceLock::from(connection);
+        self.reached.get_mut().expect("it has just been put there")
     }
 }
 

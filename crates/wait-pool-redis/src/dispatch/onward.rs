@@ -122,6 +122,13 @@ impl Dispatch {
         let same = || Target::Node(Arc::clone(asked));
         let at_once = |target, prelude| Some(way(target, tries.at_once?, prelude));
         let later = |target, prelude| Some(way(target, tries.later?, prelude));
+        // Another node of the shard may answer now.
+        if piece.at_any && next.is_about_the_node() {
+            asked.health().rest();
+            if let Some(node) = self.elsewhere(piece, asked) {
+                return at_once(Target::Node(node), item.prelude.clone());
+            }
+        }
         match next {
             Next::Stands => None,
             Next::Moved(slot, addr) => {
@@ -153,6 +160,10 @@ impl Dispatch {
         let known = self.topologies.known()?;
         let node = match piece.routed.route {
             Route::Any => known.other_than(tried, random_slot())?,
+            Route::Slot(slot) if piece.at_any => {
+                let from = &self.settings.read_from;
+                known.reader(slot, from, self.next_turn(), Some(tried))?
+            }
             Route::Slot(_) => known.primary(piece.routed.route, random_slot())?,
             Route::Primaries | Route::Nodes | Route::Scan => return None,
         };

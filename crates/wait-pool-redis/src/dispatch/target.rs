@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::{Dispatch, random_slot};
 use crate::error::Failure;
-use crate::keys::ResponsePolicy;
+use crate::keys::{self, ResponsePolicy};
 use crate::nodes::Node;
 use crate::plan::{self, Answers, Item, Merge, Piece, Scan};
 use crate::refresh::Snapshot;
-use crate::route::Route;
+use crate::route::{Route, Routed};
 use crate::slot::Slot;
 
 /// Where items go.
@@ -41,50 +41,88 @@ impl PartialEq for Target {
 impl Dispatch {
     /// Says where every piece goes, and cuts those that go to several nodes: their pieces come behind the
     /// others.
-    pub(super) fn spread<'a>(
+    pub(super) fn spread(
         &self,
-        pieces: &mut Vec<Piece<'a>>,
+        pieces: &mut Vec<Piece<'_>>,
         answers: &mut Answers,
         snapshot: &Snapshot,
     ) -> Vec<(Target, Item)> {
-        let any = any_slot(pieces);
-        let mut targets = Vec::with_capacity(pieces.len());
-        for number in 0..pieces.len() {
-            let routed = pieces[number].routed;
-            match routed.route {
-                Route::Slot(_) if self.is_cut(number, pieces, answers, snapshot, &mut targets) => {}
-                Route::Slot(_) | Route::Any => {
-                    let node = snapshot.primary(routed.route, any);
-                    targets.push((node.into(), item(number)));
-                }
-                Route::Primaries => {
-                    let nodes = snapshot.serving().cloned().collect();
-                    everywhere(nodes, number, pieces, answers, &mut targets);
-                }
-                Route::Nodes => {
-                    let nodes = snapshot.every_node().cloned().collect();
-                    everywhere(nodes, number, pieces, answers, &mut targets);
-                }
-                Route::Scan => targets.extend(scan(number, pieces, answers, snapshot)),
-            }
+        let at_any = self.may_ask_replicas(pieces);
+        for piece in pieces.iter_mut() {
+            piece.at_any = at_any;
         }
-        targets
+        let mut spread = Spread {
+            dispatch: self,
+            snapshot,
+            any: any_slot(pieces),
+            turn: if at_any { self.next_turn() } else { 0 },
+            targets: Vec::with_capacity(pieces.len()),
+            pieces,
+            answers,
+        };
+        for number in 0..spread.pieces.len() {
+            spread.place(number);
+        }
+        spread.targets
+    }
+
+    /// Whether all of a batch only reads, and the user wants such batches to go to replicas.
+    fn may_ask_replicas(&self, pieces: &[Piece<'_>]) -> bool {
+        let reads = |piece: &Piece<'_>| {
+            piece.routed.readonly && matches!(piece.routed.route, Route::Slot(_))
+        };
+        self.settings.read_from.asks_replicas() && pieces.iter().all(reads)
+    }
+}
+
+/// A batch whose pieces are being given their places.
+struct Spread<'s, 'a> {
+    dispatch: &'s Dispatch,
+    snapshot: &'s Snapshot,
+    /// Where pieces go that any node may serve: where the batch goes anyway, else anywhere.
+    any: Slot,
+    turn: usize,
+    pieces: &'s mut Vec<Piece<'a>>,
+    answers: &'s mut Answers,
+    targets: Vec<(Target, Item)>,
+}
+
+impl Spread<'_, '_> {
+    fn place(&mut self, number: usize) {
+        let route = self.pieces[number].routed.route;
+        match route {
+            Route::Slot(_) if self.is_cut(number) => {}
+            Route::Slot(_) | Route::Any => self.assign(number),
+            Route::Primaries => {
+                let nodes = self.snapshot.serving().cloned().collect();
+                self.everywhere(nodes, number);
+            }
+            Route::Nodes => {
+                let nodes = self.snapshot.every_node().cloned().collect();
+                self.everywhere(nodes, number);
+            }
+            Route::Scan => self.scan(number),
+        }
+    }
+
+    fn assign(&mut self, number: usize) {
+        let piece = &self.pieces[number];
+        let node = match (piece.slot(), piece.at_any) {
+            (Some(slot), true) => {
+                let from = &self.dispatch.settings.read_from;
+                self.snapshot.reader(slot, from, self.turn, None)
+            }
+            _ => self.snapshot.primary(piece.routed.route, self.any),
+        };
+        self.targets.push((node.into(), item(number)));
     }
 
     /// Cuts a piece whose keys are in several slots.
-    fn is_cut<'a>(
-        &self,
-        number: usize,
-        pieces: &mut Vec<Piece<'a>>,
-        answers: &mut Answers,
-        snapshot: &Snapshot,
-        targets: &mut Vec<(Target, Item)>,
-    ) -> bool {
-        let Piece {
-            position, routed, ..
-        } = pieces[number];
+    fn is_cut(&mut self, number: usize) -> bool {
+        let whole = &self.pieces[number];
+        let (position, routed, at_any) = (whole.position, whole.routed, whole.at_any);
         let range = routed.split;
-        let Some(cuts) = range.and_then(|range| plan::cut(&pieces[number].cmd, range)) else {
+        let Some(cuts) = range.and_then(|range| plan::cut(&whole.cmd, range)) else {
             return false;
         };
         let merge = match routed.response {
@@ -95,76 +133,68 @@ impl Dispatch {
             }
             policy => Merge::Policy(policy),
         };
-        answers.split(position, merge, cuts.len());
+        self.answers.split(position, merge, cuts.len());
         for (place, cut) in cuts.into_iter().enumerate() {
-            let route = Route::Slot(cut.slot);
-            targets.push((snapshot.primary(route, cut.slot).into(), item(pieces.len())));
-            pieces.push(Piece {
+            self.pieces.push(Piece {
                 position,
                 place,
                 cmd: Cow::Owned(cut.cmd),
-                routed: crate::route::Routed {
-                    route,
+                routed: Routed {
+                    route: Route::Slot(cut.slot),
                     split: None,
                     ..routed
                 },
+                at_any,
             });
+            self.assign(self.pieces.len() - 1);
         }
         true
     }
-}
 
-/// Sends a piece to all of these nodes.
-fn everywhere<'a>(
-    nodes: Vec<Arc<Node>>,
-    number: usize,
-    pieces: &mut Vec<Piece<'a>>,
-    answers: &mut Answers,
-    targets: &mut Vec<(Target, Item)>,
-) {
-    let whole = pieces[number].clone();
-    let merge = match whole.routed.response {
-        ResponsePolicy::Default => Merge::Concat,
-        ResponsePolicy::Special if is_random_key(&whole) => Merge::SomeKey,
-        ResponsePolicy::Special => {
-            Merge::Nodes(nodes.iter().map(|node| node.addr().clone()).collect())
+    /// Sends a piece to all of these nodes.
+    fn everywhere(&mut self, nodes: Vec<Arc<Node>>, number: usize) {
+        let whole = self.pieces[number].clone();
+        let merge = match whole.routed.response {
+            ResponsePolicy::Default => Merge::Concat,
+            ResponsePolicy::Special if is_random_key(&whole) => Merge::SomeKey,
+            ResponsePolicy::Special => {
+                Merge::Nodes(nodes.iter().map(|node| node.addr().clone()).collect())
+            }
+            policy => Merge::Policy(policy),
+        };
+        self.answers.split(whole.position, merge, nodes.len());
+        for (place, node) in nodes.into_iter().enumerate() {
+            let number = self.pieces.len();
+            self.targets.push((Target::Node(node), item(number)));
+            self.pieces.push(Piece {
+                place,
+                ..whole.clone()
+            });
         }
-        policy => Merge::Policy(policy),
-    };
-    answers.split(whole.position, merge, nodes.len());
-    for (place, node) in nodes.into_iter().enumerate() {
-        targets.push((Target::Node(node), item(pieces.len())));
-        pieces.push(Piece {
-            place,
-            ..whole.clone()
+    }
+
+    /// Sends a scan to the node where its cursor is.
+    fn scan(&mut self, number: usize) {
+        let piece = &mut self.pieces[number];
+        let found = Scan::read(&piece.cmd).ok_or_else(Failure::no_cursor);
+        let found = found.and_then(|(slot, own)| {
+            let (node, scan) = self.snapshot.scanned(slot).ok_or_else(Failure::unserved)?;
+            Ok((node, scan, own))
         });
+        match found {
+            Ok((node, scan, own)) => {
+                self.answers.split(piece.position, Merge::Scan(scan), 1);
+                piece.cmd = Cow::Owned(own);
+                self.targets.push((Target::Node(node), item(number)));
+            }
+            Err(failure) => self.answers.put(piece.position, 0, Err(failure)),
+        }
     }
 }
 
 /// One key of all is wanted, not one of each node's.
 fn is_random_key(piece: &Piece<'_>) -> bool {
-    crate::keys::find(&piece.cmd).is_some_and(|info| info.name() == "RANDOMKEY")
-}
-
-/// Sends a scan to the node where its cursor is.
-fn scan(
-    number: usize,
-    pieces: &mut [Piece<'_>],
-    answers: &mut Answers,
-    snapshot: &Snapshot,
-) -> Option<(Target, Item)> {
-    let piece = &mut pieces[number];
-    let Some((slot, own)) = Scan::read(&piece.cmd) else {
-        answers.put(piece.position, 0, Err(Failure::no_cursor()));
-        return None;
-    };
-    let Some((node, scan)) = snapshot.scanned(slot) else {
-        answers.put(piece.position, 0, Err(Failure::unserved()));
-        return None;
-    };
-    answers.split(piece.position, Merge::Scan(scan), 1);
-    piece.cmd = Cow::Owned(own);
-    Some((Target::Node(node), item(number)))
+    keys::find(&piece.cmd).is_some_and(|info| info.name() == "RANDOMKEY")
 }
 
 const fn item(piece: usize) -> Item {
@@ -174,10 +204,7 @@ const fn item(piece: usize) -> Item {
     }
 }
 
-/// Says where commands go that any node may serve: where the batch goes anyway, else anywhere.
 fn any_slot(pieces: &[Piece<'_>]) -> Slot {
-    pieces
-        .iter()
-        .find_map(Piece::slot)
-        .unwrap_or_else(random_slot)
+    let keyed = pieces.iter().find_map(Piece::slot);
+    keyed.unwrap_or_else(random_slot)
 }

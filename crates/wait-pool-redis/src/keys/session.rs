@@ -27,11 +27,21 @@ pub(crate) enum SessionCommand {
     /// The answer is a push for each channel, not a reply, and what is published comes to whoever reads next.
     Subscribe,
     /// The same for leaving channels. Without any named there is a push for each subscription.
-    Unsubscribe,
+    Unsubscribe(Channels),
     /// From here on what comes does not match what is asked: it is a stream, or no reply comes.
     Deafening,
+    /// Which protocol is spoken may be another from here on.
+    Protocol,
     /// Anything else that stays on the connection.
     Lasting,
+}
+
+/// What one subscribes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channels {
+    Named,
+    Patterns,
+    Sharded,
 }
 
 /// Whether `cmd` leaves something on its connection that the next command there would notice.
@@ -42,7 +52,8 @@ pub(crate) fn touches_session(cmd: &Cmd) -> bool {
 /// What `cmd` does to its connection, if anything.
 pub(crate) fn session(cmd: &Cmd) -> Option<SessionCommand> {
     use SessionCommand::{
-        Deafening, Discard, Exec, Lasting, Multi, Select, Subscribe, Unsubscribe, Unwatch, Watch,
+        Deafening, Discard, Exec, Lasting, Multi, Protocol, Select, Subscribe, Unsubscribe,
+        Unwatch, Watch,
     };
 
     let mut words = args(cmd);
@@ -57,7 +68,9 @@ pub(crate) fn session(cmd: &Cmd) -> Option<SessionCommand> {
         b"SELECT" => Select(words.next().and_then(number)),
 
         b"SUBSCRIBE" | b"PSUBSCRIBE" | b"SSUBSCRIBE" => Subscribe,
-        b"UNSUBSCRIBE" | b"PUNSUBSCRIBE" | b"SUNSUBSCRIBE" => Unsubscribe,
+        b"UNSUBSCRIBE" => Unsubscribe(Channels::Named),
+        b"PUNSUBSCRIBE" => Unsubscribe(Channels::Patterns),
+        b"SUNSUBSCRIBE" => Unsubscribe(Channels::Sharded),
 
         // From here on the connection is a stream of other clients' commands, or of the replication.
         b"MONITOR" | b"SYNC" | b"PSYNC" => Deafening,
@@ -65,10 +78,12 @@ pub(crate) fn session(cmd: &Cmd) -> Option<SessionCommand> {
 
         // Who one is, and which protocol is spoken. HELLO without arguments only asks, but is as seldom
         // used as it is harmless.
-        b"AUTH" | b"HELLO" => Lasting,
+        b"AUTH" => Lasting,
+        b"HELLO" => Protocol,
 
         // Ends the session, that of all who share it.
-        b"RESET" | b"QUIT" => Lasting,
+        b"RESET" => Protocol,
+        b"QUIT" => Lasting,
 
         // Whether a replica answers reads, and whether a node answers for a slot that it is still importing:
         // ASKING holds for whatever command comes next, which on a shared connection may be anybody's.
@@ -114,6 +129,13 @@ fn client(subcommand: &[u8], argument: Option<&[u8]>) -> Option<SessionCommand> 
     lasting.then_some(SessionCommand::Lasting)
 }
 
+/// What a command that subscribes or unsubscribes names.
+pub(crate) fn channels(cmd: &Cmd) -> impl ExactSizeIterator<Item = &[u8]> {
+    let mut words = args(cmd);
+    words.next();
+    words
+}
+
 fn number(word: &[u8]) -> Option<i64> {
     str::from_utf8(word).ok()?.parse().ok()
 }
@@ -132,14 +154,17 @@ mod tests {
 
     #[test]
     fn what_they_do() {
-        use SessionCommand::{Deafening, Lasting, Select, Subscribe, Unsubscribe, Watch};
+        use SessionCommand::{Deafening, Lasting, Protocol, Select, Subscribe, Unsubscribe, Watch};
         for (command, does) in [
             ("watch k", Watch),
             ("SELECT 3", Select(Some(3))),
             ("SELECT x", Select(None)),
             ("SELECT", Select(None)),
             ("ssubscribe c", Subscribe),
-            ("PUNSUBSCRIBE", Unsubscribe),
+            ("PUNSUBSCRIBE", Unsubscribe(Channels::Patterns)),
+            ("sunsubscribe c", Unsubscribe(Channels::Sharded)),
+            ("HELLO 2", Protocol),
+            ("reset", Protocol),
             ("MONITOR", Deafening),
             ("client reply skip", Deafening),
             ("CLIENT REPLY ON", Lasting),

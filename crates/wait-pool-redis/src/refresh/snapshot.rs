@@ -4,8 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use redis::RedisResult;
 
+use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::plan::Scan;
+use crate::readers::{self, ReadFrom, Reader};
 use crate::route::Route;
 use crate::slot::Slot;
 use crate::topology::Topology;
@@ -13,7 +15,7 @@ use crate::topology::Topology;
 /// A topology and the nodes of its shards. Never changed: a newer one takes its place.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) topology: Topology,
+    pub(crate) topology: Arc<Topology>,
     /// By the index of their shard.
     pub(crate) primaries: Vec<Arc<Node>>,
     replicas: Vec<OnceLock<Vec<Arc<Node>>>>,
@@ -32,8 +34,27 @@ impl Snapshot {
         Ok(Self {
             primaries: primaries.collect::<Result<_, _>>()?,
             replicas: shards.iter().map(|_| OnceLock::new()).collect(),
-            topology,
+            topology: Arc::new(topology),
             nodes,
+        })
+    }
+
+    /// This with another owner of one slot. Makes a node at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn patched(&self, slot: Slot, owner: &NodeAddr) -> RedisResult<Self> {
+        let topology = self.topology.with_owner(slot, owner);
+        let mut primaries = self.primaries.clone();
+        for shard in &topology.shards()[primaries.len()..] {
+            primaries.push(self.nodes.at(&shard.primary)?);
+        }
+        Ok(Self {
+            replicas: primaries.iter().map(|_| OnceLock::new()).collect(),
+            primaries,
+            topology: Arc::new(topology),
+            nodes: Arc::clone(&self.nodes),
         })
     }
 
@@ -60,6 +81,32 @@ impl Snapshot {
             }
         };
         Some(Arc::clone(&self.primaries[shard]))
+    }
+
+    /// The node of a slot's shard that a read goes to, other than `tried`.
+    pub(crate) fn reader(
+        &self,
+        slot: Slot,
+        from: &ReadFrom,
+        turn: usize,
+        tried: Option<&Node>,
+    ) -> Option<Arc<Node>> {
+        let shard = self.topology.shard_of(slot)?;
+        let primary = std::iter::once(&self.primaries[shard]);
+        let nodes: Vec<_> = primary.chain(self.replicas(shard)).collect();
+        let readers: Vec<_> = nodes
+            .iter()
+            .map(|node| Reader {
+                fit: node.health().is_fit()
+                    && tried.is_none_or(|tried| tried.addr() != node.addr()),
+                latency: node.health().latency(),
+                near: match from {
+                    ReadFrom::AvailabilityZone(here) => node.zone().map(|zone| zone == here),
+                    _ => None,
+                },
+            })
+            .collect();
+        Some(Arc::clone(nodes[readers::choose(from, &readers, turn)]))
     }
 
     /// The primaries that serve slots.

@@ -1,12 +1,14 @@
 //! Where a topology comes from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use redis::RedisResult;
 
 use super::Snapshot;
 use super::cluster::Cluster;
 use crate::error;
+use crate::node::NodeAddr;
 use crate::nodes::Nodes;
 use crate::topology::Topology;
 
@@ -17,6 +19,30 @@ pub(crate) enum Source {
     Fixed,
     /// The nodes of a cluster.
     Cluster(Cluster),
+}
+
+/// One search for the topology.
+#[derive(Debug)]
+pub(crate) struct Search<'a> {
+    pub(crate) nodes: &'a Nodes,
+    /// What is believed so far.
+    pub(crate) known: Option<Arc<Snapshot>>,
+    /// How many servers have been asked, by which the pause before the next search is measured.
+    pub(crate) asked: AtomicU32,
+}
+
+/// What a search has found, and by whose word.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) topology: Topology,
+    pub(crate) told_by: NodeAddr,
+}
+
+impl Search<'_> {
+    /// One more server is asked.
+    pub(crate) fn asks(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Source {
@@ -30,19 +56,15 @@ impl Source {
         !matches!(self, Self::Fixed)
     }
 
-    /// The topology as it is now. `known` is what is believed so far.
+    /// The topology as it is now.
     ///
     /// # Errors
     ///
-    /// If nobody tells.
-    pub(super) async fn fetch(
-        &self,
-        nodes: &Nodes,
-        known: Option<Arc<Snapshot>>,
-    ) -> RedisResult<Topology> {
+    /// If nobody tells, or nobody who is to be believed.
+    pub(super) async fn fetch(&self, search: &Search<'_>) -> RedisResult<Told> {
         match self {
             Self::Fixed => Err(error::no_slots()),
-            Self::Cluster(cluster) => cluster.fetch(nodes, known).await,
+            Self::Cluster(cluster) => cluster.fetch(search).await,
         }
     }
 }

@@ -88,6 +88,17 @@ impl Topology {
     }
 }
 
+/// The `cluster_current_epoch` in the reply to CLUSTER INFO, if it is one.
+pub(crate) fn epoch(reply: &Value) -> Option<u64> {
+    let info = match reply {
+        Value::VerbatimString { text, .. } => text.as_str(),
+        other => text(other)?,
+    };
+    let mut lines = info.lines();
+    let epoch = lines.find_map(|line| line.strip_prefix("cluster_current_epoch:"));
+    epoch?.trim().parse().ok()
+}
+
 /// A topology in the making. Replicas wait until every primary is known, since one that is named as a
 /// primary anywhere is no replica.
 struct Draft {
@@ -537,6 +548,25 @@ mod tests {
         assert_eq!(owner(&topology, 30), None);
         assert_eq!(topology.shards().len(), 2);
         assert_eq!(topology.nodes().count(), 3);
+    }
+
+    #[test]
+    fn the_epoch_is_read() {
+        let info = "cluster_state:ok\r\ncluster_current_epoch:12\r\ncluster_my_epoch:3\r\n";
+        let verbatim = Value::VerbatimString {
+            format: redis::VerbatimFormat::Text,
+            text: info.to_owned(),
+        };
+        assert_eq!(epoch(&bulk(info)), Some(12));
+        assert_eq!(epoch(&verbatim), Some(12));
+        for nothing in [
+            bulk(""),
+            bulk("cluster_current_epoch:x"),
+            Value::Nil,
+            Value::Int(3),
+        ] {
+            assert_eq!(epoch(&nothing), None);
+        }
     }
 
     #[test]

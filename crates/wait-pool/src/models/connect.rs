@@ -32,7 +32,7 @@ fn a_lost_attempt_is_begun_again() {
     explore(NO_BOUND, || {
         let pool = pool(config());
         let waiter = user("waiter", in_line(get(&pool)));
-        pool.attempt_lost();
+        pool.attempt_lost(false);
         while pool.status().opening == 0 {
             thread::yield_now();
         }

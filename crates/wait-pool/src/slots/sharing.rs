@@ -154,6 +154,18 @@ impl<C> Slots<C> {
         }
     }
 
+    /// Has the shared connection with the fewest holders closed with its last return. Says no if there
+    /// is none that will not be so anyway. O(slots).
+    pub(crate) fn retire_one(&mut self, reason: CloseReason) -> bool {
+        let stays = |state: &Sharing| !matches!(state, Sharing::Retiring(_));
+        let shared = self.all_shared().filter(|(.., state)| stays(state));
+        let fewest = shared.min_by_key(|(_, holders, _)| *holders);
+        if let Some((slot, ..)) = fewest {
+            self.retire(slot, reason);
+        }
+        fewest.is_some()
+    }
+
     /// Lets draining connections take leases again. O(slots), and only if any drains.
     pub(crate) fn stop_draining(&mut self) {
         while self.draining > 0 {

@@ -40,6 +40,12 @@ impl<C> Slots<C> {
         closed
     }
 
+    /// Since when the connection has been idle that has been so for longest.
+    pub(crate) fn idle_since(&self) -> Option<Moment> {
+        let &oldest = self.idle.first()?;
+        Some(self.slots[index(oldest)].since)
+    }
+
     /// Takes out the connections that have been idle for longest, `count` of them if there are.
     pub(crate) fn close_idle(&mut self, count: usize, reason: CloseReason) -> Vec<Retired<C>> {
         let count = count.min(self.idle.len());

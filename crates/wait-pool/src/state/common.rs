@@ -33,7 +33,9 @@ impl<C, E> State<C, E> {
         let plain = !ask.only_in_time && ask.came == Moment::NEVER;
         let nothing_shared = self.slots.shared() == 0;
         let welcome = self.line.total() < self.max_waiters && !self.paused && !self.closed;
-        if !(full && plain && nothing_shared && welcome) {
+        // The group has to hear of who waits then.
+        let held_up = self.opening.held_up() > 0;
+        if !(full && plain && nothing_shared && welcome) || held_up {
             return None;
         }
         // Somebody else may leave something lying for too long now that there is who wants it.
@@ -63,7 +65,7 @@ impl<C, E> State<C, E> {
         if self.line.total() > 0 {
             return self.hand_over(slot, connection, now);
         }
-        if self.is_short_of_idle() {
+        if self.is_short_of_idle() || self.ties.is_called() {
             return Returned::Uncommon(connection);
         }
         match self.slots.put_back(slot, connection, now) {
@@ -82,6 +84,7 @@ impl<C, E> State<C, E> {
         let kept = self.keeper.is_some_and(|keeper| keeper <= claim_by);
         let nothing_else =
             self.slots.shared() == 0 && self.slots.idle() >= self.min_idle && !self.orphaned;
+        let nothing_else = nothing_else && self.opening.held_up() == 0;
         let Some(first) = first.filter(|_| kept && nothing_else) else {
             return Returned::Uncommon(connection);
         };
@@ -104,7 +107,8 @@ impl<C, E> State<C, E> {
 
     /// A lease ends on a sound connection, and nobody waits. Says since when it was held.
     pub(crate) fn end_lease_quietly(&mut self, part: u32, now: Moment) -> Option<Moment> {
-        let quiet = self.line.total() == 0 && !self.is_short_of_idle() && self.unwanted().is_none();
+        let quiet = self.line.total() == 0 && !self.is_short_of_idle() && !self.ties.is_called();
+        let quiet = quiet && self.unwanted().is_none();
         match quiet {
             true => self.slots.leave_quietly(part, now),
             false => None,

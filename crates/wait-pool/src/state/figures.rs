@@ -40,10 +40,11 @@ impl<C, E> State<C, E> {
     pub(crate) fn status(&self) -> Status {
         Status {
             max_size: self.max_size,
-            size: self.size(),
+            size: self.size() - self.opening.held_up(),
             idle: self.slots.idle(),
             in_use: self.slots.in_use(),
-            opening: self.opening.under_way(),
+            opening: self.opening.begun(),
+            held_up: self.opening.held_up(),
             checking: self.checking,
             holders: self.slots.holders(),
             waiting: self.line.total(),
@@ -68,7 +69,7 @@ impl<C, E> State<C, E> {
         Levels {
             idle: self.slots.idle(),
             used: self.slots.in_use(),
-            opening: self.opening.under_way(),
+            opening: self.opening.begun(),
             pending: self.line.total(),
             max: self.max_size,
             idle_min: self.min_idle,
@@ -76,9 +77,10 @@ impl<C, E> State<C, E> {
     }
 
     fn phase(&self) -> Phase {
-        match (self.slots.in_use(), self.checking, self.opening.under_way()) {
+        match (self.slots.in_use(), self.checking, self.opening.begun()) {
             (0, 1.., _) => Phase::Checking,
             (0, 0, 1..) => Phase::Connecting,
+            (0, 0, 0) if self.opening.held_up() > 0 => Phase::HeldUp,
             _ => Phase::Queued,
         }
     }

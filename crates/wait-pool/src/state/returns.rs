@@ -49,6 +49,7 @@ impl<C, E> State<C, E> {
     /// The holder keeps the connection for good; its place is free. Says its number.
     pub(crate) fn detach(&mut self, slot: u32, now: Moment, fx: &mut Effects<C, E>) -> u64 {
         let number = self.slots.detach(slot);
+        self.ties.paid();
         self.serve(now, fx);
         number
     }
@@ -86,6 +87,7 @@ impl<C, E> State<C, E> {
         fx: &mut Effects<C, E>,
     ) {
         fx.forget.extend(self.opening.succeeded());
+        self.ties.connected(now);
         fx.wake.extend(self.watching.drain(..));
         // Counted again now, where before it had a place as an attempt.
         let excess = self.slots.len() >= self.max_size;
@@ -119,6 +121,7 @@ impl<C, E> State<C, E> {
         fx: &mut Effects<C, E>,
     ) {
         let before = self.opening.failed(Arc::clone(&error), now);
+        self.ties.paid();
         fx.forget.extend(before);
         fx.wake.extend(self.watching.drain(..));
         if self.slots.len() == 0 {
@@ -130,7 +133,10 @@ impl<C, E> State<C, E> {
     /// An attempt to connect could not be carried on: its runtime has ended, or there is none. The
     /// first in line is woken and begins the next where it lives itself. Begun from here, that one
     /// might be lost in the same way, and so on without end.
-    pub(crate) fn attempt_lost(&mut self, fx: &mut Effects<C, E>) {
+    pub(crate) fn attempt_lost(&mut self, held_up: bool, fx: &mut Effects<C, E>) {
+        if held_up {
+            self.opening.go_on();
+        }
         self.opening.lost();
         fx.wake.extend(self.watching.drain(..));
         self.orphan(fx);

@@ -22,6 +22,9 @@ impl<C, E> State<C, E> {
         } else {
             self.pace.line_is_empty();
         }
+        if self.ties.are_pulled() {
+            self.mind_the_group(now, fx);
+        }
         self.make_room(now, fx);
     }
 
@@ -111,14 +114,8 @@ impl<C, E> State<C, E> {
     }
 
     fn open_and_check(&mut self, now: Moment, fx: &mut Effects<C, E>) {
-        let leases = self.line.len(Kind::Lease).div_ceil(self.max_leases);
-        let wanted = self.line.len(Kind::Exclusive) + leases;
-        self.check_idle(wanted, now, fx);
-        let spare = match self.closed || self.paused {
-            true => 0,
-            false => self.min_idle.saturating_sub(self.slots.idle()),
-        };
-        let wanted = wanted.saturating_sub(self.checking) + spare;
+        self.check_idle(self.waited_for(), now, fx);
+        let wanted = self.missing();
         while self.size() < self.max_size
             && let Some(after) = self.opening.begin(wanted, now)
         {
@@ -129,6 +126,21 @@ impl<C, E> State<C, E> {
                 number: self.attempts,
             });
         }
+    }
+
+    /// How many connections would serve all who wait.
+    pub(super) fn waited_for(&self) -> usize {
+        let leases = self.line.len(Kind::Lease).div_ceil(self.max_leases);
+        self.line.len(Kind::Exclusive) + leases
+    }
+
+    /// How many connections would have to be opened for those who wait and for `min_idle`.
+    pub(super) fn missing(&self) -> usize {
+        let spare = match self.closed || self.paused {
+            true => 0,
+            false => self.min_idle.saturating_sub(self.slots.idle()),
+        };
+        self.waited_for().saturating_sub(self.checking) + spare
     }
 
     pub(super) fn check_idle(&mut self, wanted: usize, now: Moment, fx: &mut Effects<C, E>) {

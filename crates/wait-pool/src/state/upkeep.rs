@@ -132,7 +132,15 @@ impl<C, E> State<C, E> {
     fn due(&self) -> Moment {
         let oldest = self.line.oldest().zip(self.wait_timeout);
         let late = oldest.map_or(Moment::NEVER, |(ticket, timeout)| ticket.plus(timeout));
-        self.slots.soonest().min(late).min(self.reclaim_due())
+        let group = match self.ties.are_pulled() {
+            true => self.group_due(),
+            false => Moment::NEVER,
+        };
+        self.slots
+            .soonest()
+            .min(late)
+            .min(self.reclaim_due())
+            .min(group)
     }
 
     /// When the oldest grant that nobody has picked up goes to somebody else who waits.

@@ -137,7 +137,7 @@ impl Driver {
                     let first = self.world.line().first().copied();
                     let first = first.filter(|first| !first.woken).map(|first| first.name);
                     self.act(|it, fx| {
-                        it.state.attempt_lost(fx);
+                        it.state.attempt_lost(false, fx);
                         fx.wake.drain(..).for_each(Waker::wake);
                         let rung = it.rung.try_iter().next();
                         assert_eq!(rung, first, "who sees to the next");

@@ -373,6 +373,7 @@ impl World {
             idle: count(|usage| usize::from(usage == Usage::Idle)),
             in_use: count(|usage| usize::from(matches!(usage, Usage::Alone | Usage::Shared(_)))),
             opening: self.opening,
+            held_up: 0,
             checking: count(|usage| usize::from(usage == Usage::LookedAt)),
             holders: count(|usage| match usage {
                 Usage::Shared(holders) => holders,

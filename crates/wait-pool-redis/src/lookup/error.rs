@@ -1,0 +1,128 @@
+//! Why a position of a lookup has no value.
+
+use redis::{ErrorKind, ParsingError, RedisError, ServerErrorKind};
+
+use crate::error::{Failure, FailureKind, timed_out};
+use crate::node::NodeAddr;
+
+/// Why a position of a lookup has no value, not even the knowledge that there is none.
+///
+/// It becomes a [`RedisError`] where one is wanted, with the kind that other requests have in the same case.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// No answer by the deadline, or not even a connection.
+    #[error("no answer in time{}", from(.node.as_ref()))]
+    TimedOut {
+        /// The node that owed the answer; `None` if nobody knew of one yet.
+        node: Option<NodeAddr>,
+        /// What the caller was up against, where it waited for a connection.
+        source: Option<RedisError>,
+    },
+    /// The node could not be reached, refused the login, or has as many callers waiting as it may.
+    #[error("no connection{}: {source}", from(.node.as_ref()))]
+    NoConnection {
+        /// The node; `None` if it is the topology that nobody tells.
+        node: Option<NodeAddr>,
+        /// Why.
+        source: RedisError,
+    },
+    /// The connection was lost, and another try did not help.
+    #[error("the connection was lost{}: {source}", from(.node.as_ref()))]
+    ConnectionLost {
+        /// The node.
+        node: Option<NodeAddr>,
+        /// How it shows.
+        source: RedisError,
+    },
+    /// No node serves the slot of this key, or the cluster is down.
+    #[error("the key is not served: {0}")]
+    Unserved(RedisError),
+    /// The key holds something else: no string, or no hash.
+    #[error("the key holds another kind of value")]
+    WrongType,
+    /// The server refused the command.
+    #[error("the server refused: {0}")]
+    Server(RedisError),
+    /// The value is there and cannot be made into the type asked for.
+    #[error("the value does not fit the type asked for: {0}")]
+    Unfit(ParsingError),
+    /// The request could not be made: the pool is closed, or there is no runtime.
+    #[error("{0}")]
+    Client(RedisError),
+}
+
+fn from(node: Option<&NodeAddr>) -> String {
+    node.map_or_else(String::new, |node| format!(" from {node}"))
+}
+
+impl LookupError {
+    /// What became of a read; `owner` is asked who serves its key.
+    pub(super) fn of(failure: Failure, owner: impl FnOnce() -> Option<NodeAddr>) -> Self {
+        let Failure { kind, error, node } = failure;
+        let node = || node.or_else(owner);
+        match kind {
+            FailureKind::NoAnswer => Self::TimedOut {
+                node: node(),
+                source: None,
+            },
+            FailureKind::Busy => Self::TimedOut {
+                node: node(),
+                source: Some(error),
+            },
+            FailureKind::NoConnection | FailureKind::Refused
+                if error.kind() == ErrorKind::Client =>
+            {
+                Self::Client(error)
+            }
+            FailureKind::NoConnection | FailureKind::QueueFull => Self::NoConnection {
+                node: node(),
+                source: error,
+            },
+            FailureKind::ConnectionLost => Self::ConnectionLost {
+                node: node(),
+                source: error,
+            },
+            FailureKind::Unserved => Self::Unserved(error),
+            FailureKind::Refused => Self::of_server(error),
+        }
+    }
+
+    /// What a server answered.
+    pub(super) fn of_server(error: RedisError) -> Self {
+        match error.code() {
+            Some("WRONGTYPE") => Self::WrongType,
+            Some("CLUSTERDOWN") => Self::Unserved(error),
+            _ => Self::Server(error),
+        }
+    }
+
+    /// Whether the lookup's own time ran out, not the node's chance to be reached.
+    #[must_use]
+    pub const fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut { .. })
+    }
+}
+
+impl From<LookupError> for RedisError {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::TimedOut {
+                source: Some(source),
+                ..
+            } => source,
+            LookupError::TimedOut { source: None, .. } => timed_out(error.to_string()),
+            LookupError::NoConnection { source, .. }
+            | LookupError::ConnectionLost { source, .. } => source,
+            LookupError::Unserved(error)
+            | LookupError::Server(error)
+            | LookupError::Client(error) => error,
+            LookupError::WrongType => (
+                ErrorKind::Server(ServerErrorKind::ResponseError),
+                "the key holds another kind of value",
+            )
+                .into(),
+            LookupError::Unfit(error) => error.into(),
+        }
+    }
+}

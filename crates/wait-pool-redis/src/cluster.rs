@@ -97,6 +97,11 @@ impl Pool {
     /// Starts to set up a pool for the cluster that the nodes at these URLs belong to. The other
     /// nodes are found through them; user, password and TLS are the first URL's for all.
     ///
+    /// The URLs are kept for ever. One with a host name is resolved each time it is needed, and if the name
+    /// stands for several addresses, as the one name of a whole cluster does, each of them is asked. A user needs
+    /// the right to run `CLUSTER SHARDS` or `CLUSTER SLOTS`; with `CLUSTER INFO`, nodes that have been left behind are
+    /// told apart.
+    ///
     /// In the words of deadpool-redis it takes a [`Manager`]; `max_connections_per_node` is two for each processor
     /// then, unless it is set.
     pub fn builder(nodes: impl IntoManager) -> Builder<Self> {
@@ -108,7 +113,7 @@ impl Pool {
         if manager.as_ref().is_ok_and(Manager::reads_replicas) {
             settings.read_from = ReadFrom::PreferReplica;
         }
-        Builder::new(manager.map(Manager::into_infos), settings)
+        Builder::of(manager.map(Manager::into_infos), settings)
     }
 
     pub(crate) fn new(

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use redis::{ConnectionAddr, ConnectionInfo, RedisResult};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
 
 use crate::cluster;
 use crate::error::BuildError;
@@ -18,6 +18,7 @@ use crate::keys::ModuleCommand;
 use crate::node::NodeAddr;
 use crate::pool::Pool;
 use crate::readers::{ReadFrom, Zones};
+use crate::sentinel::Watched;
 use crate::settings::Settings;
 #[cfg(feature = "tls-rustls")]
 use crate::tls::check as check_tls;
@@ -45,16 +46,31 @@ pub struct Builder<T> {
     pub(crate) settings: Settings,
     runtime: Option<Runtime>,
     max_connections: Option<usize>,
+    /// What every server that speaks TLS is reached with: of this address the certificates count.
+    pub(crate) tls: Option<Result<ConnectionAddr, BuildError>>,
+    pub(crate) watched: Watched,
     target: PhantomData<fn() -> T>,
 }
 
 impl<T> Builder<T> {
-    pub(crate) fn new(servers: RedisResult<Vec<ConnectionInfo>>, settings: Settings) -> Self {
+    pub(crate) fn new(
+        urls: impl IntoIterator<Item = impl IntoConnectionInfo>,
+        bound: &'static str,
+    ) -> Self {
+        let servers = urls
+            .into_iter()
+            .map(IntoConnectionInfo::into_connection_info);
+        Self::of(servers.collect(), Settings::new(bound))
+    }
+
+    pub(crate) fn of(servers: RedisResult<Vec<ConnectionInfo>>, settings: Settings) -> Self {
         Self {
             servers: servers.map_err(BuildError::Url),
             settings,
             runtime: None,
             max_connections: None,
+            tls: None,
+            watched: Watched::default(),
             target: PhantomData,
         }
     }
@@ -159,7 +175,7 @@ impl Builder<Pool> {
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<Pool, BuildError> {
         check_runtime(self.runtime)?;
-        let servers = self.servers?;
+        let servers = secured(self.servers?, self.tls)?;
         check(&servers, &self.settings)?;
         let [server] = <[_; 1]>::try_from(servers)
             .map_err(|_| BuildError::Unfit("a pool for one server takes one URL"))?;
@@ -199,7 +215,7 @@ impl Builder<cluster::Pool> {
     pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
         check_runtime(self.runtime)?;
         self.settings.core.group = self.group()?;
-        let servers = self.servers?;
+        let servers = secured(self.servers?, self.tls)?;
         check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
             return Err(BuildError::Unfit(
@@ -234,7 +250,53 @@ impl<T> fmt::Debug for Builder<T> {
     }
 }
 
-fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildError> {
+/// The servers, with the certificates that were set.
+pub(crate) fn secured(
+    servers: Vec<ConnectionInfo>,
+    tls: Option<Result<ConnectionAddr, BuildError>>,
+) -> Result<Vec<ConnectionInfo>, BuildError> {
+    let Some(tls) = tls.transpose()? else {
+        return Ok(servers);
+    };
+    let ConnectionAddr::TcpTls {
+        tls_params: certificates,
+        ..
+    } = tls
+    else {
+        return Ok(servers);
+    };
+    let mut any = false;
+    let secured = servers
+        .into_iter()
+        .map(|server| match server.addr().clone() {
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                ..
+            } => {
+                any = true;
+                let tls_params = certificates.clone();
+                server.set_addr(ConnectionAddr::TcpTls {
+                    host,
+                    port,
+                    insecure,
+                    tls_params,
+                })
+            }
+            _ => server,
+        });
+    let secured = secured.collect();
+    match any {
+        true => Ok(secured),
+        false => Err(BuildError::Setting {
+            setting: "tls",
+            reason: "the URLs have to be rediss://",
+        }),
+    }
+}
+
+pub(crate) fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildError> {
     if settings.request_timeout == Some(Duration::ZERO) {
         return Err(BuildError::Unfit(
             "request_timeout: no request could succeed",

@@ -115,6 +115,7 @@ impl Connection {
     }
 
     async fn command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+        self.own.check()?;
         let Some(change) = keys::session(cmd) else {
             let request = self.request(Kind::Plain, [cmd]);
             let mut connection = self.connection();
@@ -156,6 +157,7 @@ impl Connection {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         self.check_pipeline(pipeline)?;
+        self.own.check()?;
         let changing = pipeline.cmd_iter().any(keys::touches_session);
         let kind = match pipeline.is_transaction() {
             _ if changing => Kind::Changing,

@@ -8,10 +8,11 @@ use redis::{Cmd, Pipeline, RedisFuture, Value};
 
 use crate::cluster;
 use crate::pool::Pool;
+use crate::sentinel;
 
 /// A pool as a redis-rs connection, and nothing else.
 ///
-/// Made by [`Pool::handle`] and [`cluster::Pool::handle`]. It stands wherever a `MultiplexedConnection`, a
+/// Made by [`Pool::handle`], [`cluster::Pool::handle`] and [`sentinel::Pool::handle`]. It stands wherever a `MultiplexedConnection`, a
 /// `ConnectionManager` or a `ClusterConnection` stands: commands, pipelines,
 /// [`AsyncCommands`](redis::AsyncCommands) and scripts run on it, from any number of clones at once. What is said of
 /// commands on the pool holds here, too. A pool has a method `get` of its own, so that
@@ -42,6 +43,7 @@ pub struct Handle {
 enum To {
     Server(Pool),
     Cluster(cluster::Pool),
+    Sentinel(sentinel::Pool),
 }
 
 impl From<Pool> for Handle {
@@ -56,6 +58,14 @@ impl From<cluster::Pool> for Handle {
     fn from(pool: cluster::Pool) -> Self {
         Self {
             to: To::Cluster(pool),
+        }
+    }
+}
+
+impl From<sentinel::Pool> for Handle {
+    fn from(pool: sentinel::Pool) -> Self {
+        Self {
+            to: To::Sentinel(pool),
         }
     }
 }
@@ -80,6 +90,7 @@ impl Handle {
         match &this.to {
             To::Server(pool) => pool.metrics(),
             To::Cluster(pool) => pool.metrics(),
+            To::Sentinel(pool) => pool.metrics(),
         }
     }
 
@@ -87,6 +98,7 @@ impl Handle {
         match &mut self.to {
             To::Server(pool) => pool,
             To::Cluster(pool) => pool,
+            To::Sentinel(pool) => pool,
         }
     }
 }
@@ -121,6 +133,7 @@ impl ConnectionLike for Handle {
         match &self.to {
             To::Server(pool) => pool.get_db(),
             To::Cluster(pool) => pool.get_db(),
+            To::Sentinel(pool) => pool.get_db(),
         }
     }
 }
@@ -131,6 +144,7 @@ impl fmt::Debug for Handle {
         match &self.to {
             To::Server(pool) => handle.field(pool),
             To::Cluster(pool) => handle.field(pool),
+            To::Sentinel(pool) => handle.field(pool),
         };
         handle.finish()
     }

@@ -235,6 +235,9 @@ impl Nodes {
             None => self.make(addr, known.resized)?,
         };
         known.present.insert(addr.clone(), Arc::clone(&node));
+        drop(known);
+        // One that went as a master that was replaced has been left to itself.
+        node.pool.ready();
         Ok(node)
     }
 
@@ -266,21 +269,7 @@ impl Nodes {
     /// How to connect to a node: as to the startup nodes, but there.
     pub(crate) fn info(&self, addr: &NodeAddr) -> ConnectionInfo {
         let addr = self.settings.finding.address_map.reached_at(addr);
-        let (host, port) = (addr.host().to_owned(), addr.port());
-        let there = match self.template.addr().clone() {
-            ConnectionAddr::TcpTls {
-                insecure,
-                tls_params,
-                ..
-            } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure,
-                tls_params,
-            },
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        self.template.clone().set_addr(there)
+        there(&self.template, &addr)
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -325,6 +314,25 @@ impl Nodes {
             node.pool.close();
         }
     }
+}
+
+/// The same connection to another address.
+pub(crate) fn there(template: &ConnectionInfo, addr: &NodeAddr) -> ConnectionInfo {
+    let (host, port) = (addr.host().to_owned(), addr.port());
+    let there = match template.addr().clone() {
+        ConnectionAddr::TcpTls {
+            insecure,
+            tls_params,
+            ..
+        } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure,
+            tls_params,
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    template.clone().set_addr(there)
 }
 
 impl fmt::Debug for Nodes {

@@ -79,7 +79,7 @@ impl Pool {
             Ok((info, None)) => (Ok(vec![info]), Settings::new("max_size")),
             Err(error) => (Err(error), Settings::new("max_size")),
         };
-        Builder::new(server, settings)
+        Builder::of(server, settings)
     }
 
     pub(crate) fn new(info: ConnectionInfo, settings: Settings) -> Result<Self, BuildError> {

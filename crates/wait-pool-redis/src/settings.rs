@@ -83,10 +83,7 @@ impl Settings {
             request_timeout: Some(Duration::from_secs(5)),
             check_idle_after: Duration::from_secs(30),
             connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
-            // The pool and the request path have deadlines of their own, which cover more.
-            connection: AsyncConnectionConfig::new()
-                .set_connection_timeout(None)
-                .set_response_timeout(None),
+            connection: own_deadlines(),
             tls_server_name: None,
             commands: Commands::default(),
             retry_writes: false,
@@ -157,6 +154,14 @@ impl Settings {
         self.finding.audience.tell(&self.name, event);
     }
 
+    /// For connections to sentinels, which have users and passwords of their own.
+    pub(crate) fn for_sentinels(&self) -> Self {
+        Self {
+            connection: own_deadlines(),
+            ..self.clone()
+        }
+    }
+
     /// The name that the builder here has for a setting of the pool below.
     pub(crate) fn own_name(&self, setting: &'static str) -> &'static str {
         match setting {
@@ -168,6 +173,13 @@ impl Settings {
 
 /// How long an attempt to connect or a check goes on that nobody has set a limit to.
 const AT_MOST: Duration = Duration::from_secs(60);
+
+/// The pool and the request path have deadlines that cover more than redis-rs's.
+fn own_deadlines() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
+}
 
 impl Core {
     /// Sets all of it.

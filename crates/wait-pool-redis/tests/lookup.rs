@@ -8,6 +8,9 @@
 mod common;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::{calls, key_on, run, until};
@@ -94,22 +97,16 @@ async fn what_is_asked_for_nothing_sends_nothing() {
         .unwrap();
     let lookup = pool.lookup();
     let none: [&str; 0] = [];
-    assert!(lookup.keys(none).get::<i64>().await.is_empty());
-    assert!(
-        lookup
-            .rows(none)
-            .fields(["f"])
-            .get::<i64>()
-            .await
-            .is_empty()
-    );
-    assert!(
-        lookup
-            .rows(none)
-            .get_as::<HashMap<String, i64>>()
-            .await
-            .is_empty()
-    );
+    for lookup in [lookup.clone(), lookup.clone().share_in_flight(true)] {
+        let keys = tokio_test::task::spawn(lookup.keys(none).get::<i64>()).poll();
+        let fields = lookup.rows(none).fields(["f"]).get::<i64>();
+        let fields = tokio_test::task::spawn(fields).poll();
+        let rows = lookup.rows(none).get_as::<HashMap<String, i64>>();
+        let rows = tokio_test::task::spawn(rows).poll();
+        assert!(matches!(keys, Poll::Ready(result) if result.is_empty()));
+        assert!(matches!(fields, Poll::Ready(result) if result.is_empty()));
+        assert!(matches!(rows, Poll::Ready(result) if result.is_empty()));
+    }
     let rows = lookup.rows(["a", "b"]).fields(none).get::<i64>().await;
     assert_eq!(rows.all().unwrap(), [None, None]);
 }
@@ -287,6 +284,19 @@ async fn at_the_deadline_a_lookup_ends_with_what_it_has() {
     }
 }
 
+/// Hangs up on all who call, and counts them.
+fn refuse_everybody(port: u16) -> Arc<AtomicUsize> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    std::thread::spawn(move || {
+        for _ in listener.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    attempts
+}
+
 #[tokio::test]
 async fn a_node_that_is_gone_costs_its_own_positions_only() {
     let cluster = start(3);
@@ -298,9 +308,11 @@ async fn a_node_that_is_gone_costs_its_own_positions_only() {
     let owners = slots.map(|slot| cluster.slot_owner(slot).unwrap().port());
     let owners: Vec<u16> = owners.collect();
     gone.kill().unwrap();
+    let attempts = refuse_everybody(gone.port());
     let lookup = pool.lookup().chunk_commands(1);
-    // With no limit: it is not asked a hundred times with a pause between each two.
     let result = lookup.timeout(None).keys(&keys).get::<usize>().await;
+    let attempts = attempts.load(Ordering::Relaxed);
+    assert!((1..50).contains(&attempts), "{attempts} for its 100 chunks");
     for (position, result) in result.iter().enumerate() {
         match result {
             Ok(value) => {

@@ -87,6 +87,13 @@ impl Own {
         self.pushes.is_some()
     }
 
+    /// # Errors
+    ///
+    /// If the server is known not to be the one to ask any more.
+    pub(super) fn check(&self) -> RedisResult<()> {
+        self.owner.as_ref().map_or(Ok(()), Owner::check)
+    }
+
     /// A request is about to be sent.
     pub(super) fn begin(self: &Arc<Self>, request: Request) -> RedisResult<UnderWay> {
         if self.held.lock().closed {

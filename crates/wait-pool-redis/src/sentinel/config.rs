@@ -2,10 +2,15 @@
 
 use std::fmt;
 
+use deadpool::Runtime;
 use deadpool::managed::PoolConfig;
+use redis::{ConnectionInfo as Info, IntoConnectionInfo, RedisResult};
 
+use super::Pool;
 use super::node::SentinelNodeConnectionInfo;
-use crate::setup::{ConnectionAddr, ConnectionInfo, shown_url};
+use crate::config::Builder;
+use crate::readers::ReadFrom;
+use crate::setup::{ConfigError, ConnectionAddr, ConnectionInfo, CreatePoolError, shown_url};
 
 /// The configuration of a pool behind sentinels in the words of deadpool-redis.
 ///
@@ -57,6 +62,45 @@ impl Config {
         self
     }
 
+    /// Makes the pool. Opens nothing and needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// What makes no sense, in the configuration or for a pool.
+    pub fn create_pool(&self, runtime: Option<Runtime>) -> Result<Pool, CreatePoolError> {
+        let builder = self.builder().map_err(CreatePoolError::Config)?;
+        let builder = match runtime {
+            Some(runtime) => builder.runtime(runtime),
+            None => builder,
+        };
+        builder.build().map_err(CreatePoolError::Build)
+    }
+
+    /// Starts to set up the pool, for what this has no word for.
+    ///
+    /// # Errors
+    ///
+    /// Both URLs and connection parameters, or a URL that is not understood.
+    pub fn builder(&self) -> Result<Builder<Pool>, ConfigError> {
+        let sentinels: Vec<Info> = match (&self.urls, &self.connections) {
+            (Some(urls), None) => {
+                let urls = urls.iter().map(|url| url.as_str().into_connection_info());
+                urls.collect::<RedisResult<_>>()?
+            }
+            (None, Some(connections)) => connections.iter().cloned().map(Info::from).collect(),
+            (None, None) => vec![ConnectionInfo::default().into()],
+            (Some(_), Some(_)) => return Err(ConfigError::UrlAndConnectionSpecified),
+        };
+        let servers = self.node_connection_info.clone().unwrap_or_default();
+        let builder = Pool::builder(sentinels, self.master_name.as_str())
+            .servers(servers.into_info())
+            .config(self.get_pool_config());
+        Ok(match self.server_type {
+            SentinelServerType::Master => builder,
+            SentinelServerType::Replica => builder.read_from(ReadFrom::PreferReplica),
+        })
+    }
+
     /// `pool`, or deadpool's defaults.
     #[must_use]
     pub fn get_pool_config(&self) -> PoolConfig {
@@ -92,7 +136,8 @@ pub enum SentinelServerType {
     /// The master.
     #[default]
     Master,
-    /// A replica of it.
+    /// Its replicas, for what only reads on the pool or a handle. All else is the master's here, and so are connections
+    /// of one's own.
     Replica,
 }
 

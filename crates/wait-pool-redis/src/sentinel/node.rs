@@ -1,6 +1,6 @@
 //! How to connect to the servers that sentinels watch, as data.
 
-use crate::setup::RedisConnectionInfo;
+use crate::setup::{ConnectionAddr, ConnectionInfo, RedisConnectionInfo};
 
 /// How to connect to the servers that sentinels watch:
 /// redis-rs's type of this name as data that can be read and written.
@@ -11,6 +11,25 @@ pub struct SentinelNodeConnectionInfo {
     pub tls_mode: Option<TlsMode>,
     /// Who we are there.
     pub redis_connection_info: Option<RedisConnectionInfo>,
+}
+
+impl SentinelNodeConnectionInfo {
+    /// With an address that stands for the one that the sentinels will tell.
+    pub(super) fn into_info(self) -> ConnectionInfo {
+        let host = "servers".to_owned();
+        let addr = match self.tls_mode {
+            None => ConnectionAddr::Tcp(host, 0),
+            Some(mode) => ConnectionAddr::TcpTls {
+                host,
+                port: 0,
+                insecure: mode == TlsMode::Insecure,
+            },
+        };
+        ConnectionInfo {
+            addr,
+            redis: self.redis_connection_info.unwrap_or_default(),
+        }
+    }
 }
 
 /// How far TLS trusts: [`redis::TlsMode`] as data that can be read and written.

@@ -2,7 +2,10 @@
 
 use deadpool_redis::RedisConnectionInfo;
 use deadpool_redis::redis;
-use deadpool_redis::sentinel::{Config, SentinelNodeConnectionInfo, SentinelServerType, TlsMode};
+use deadpool_redis::sentinel::{
+    Config, ConfigError, CreatePoolError, Runtime, SentinelNodeConnectionInfo, SentinelServerType,
+    TlsMode,
+};
 
 use super::Journal;
 
@@ -42,6 +45,23 @@ pub(super) fn run(journal: &mut Journal) {
     journal.note("written name", written["master_name"].as_str());
     journal.note("written type", written["server_type"].as_str());
     journal.note("default size", config.get_pool_config().max_size > 0);
+    let pool = config.create_pool(Some(Runtime::Tokio1)).unwrap();
+    journal.note(
+        "behind sentinels, nothing open",
+        (pool.status().size, pool.is_closed()),
+    );
+    pool.close();
+    journal.note("behind sentinels, closed", pool.is_closed());
+    let mut both = config;
+    both.connections = Config::default().connections;
+    let refused = both.create_pool(None).map(drop);
+    let refused = matches!(
+        refused,
+        Err(CreatePoolError::Config(
+            ConfigError::UrlAndConnectionSpecified
+        ))
+    );
+    journal.note("sentinels given twice are refused", refused);
     let default = Config::default().connections.unwrap();
     let port = matches!(
         &default[0].addr,

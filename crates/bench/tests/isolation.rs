@@ -275,7 +275,7 @@ fn show(name: &str, outcome: &mut Outcome) {
 }
 
 fn time(time: Option<Duration>) -> String {
-    time.map_or("none".to_owned(), |time| format!("{time:.1?}"))
+    time.map_or_else(|| "none".to_owned(), |time| format!("{time:.1?}"))
 }
 
 async fn compare(fault: Fault) {

@@ -1,6 +1,7 @@
 //! The builder of both kinds of pool, and the settings that make no sense.
 
 mod limits;
+mod names;
 mod topology;
 
 use std::fmt;
@@ -8,7 +9,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use deadpool::Runtime;
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
 
 use crate::cluster;
 use crate::error::BuildError;
@@ -42,6 +44,7 @@ use crate::tls::check as check_tls;
 pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
+    runtime: Option<Runtime>,
     max_connections: Option<usize>,
     /// What every server that speaks TLS is reached with: of this address the certificates count.
     pub(crate) tls: Option<Result<ConnectionAddr, BuildError>>,
@@ -57,9 +60,14 @@ impl<T> Builder<T> {
         let servers = urls
             .into_iter()
             .map(IntoConnectionInfo::into_connection_info);
+        Self::of(servers.collect(), Settings::new(bound))
+    }
+
+    pub(crate) fn of(servers: RedisResult<Vec<ConnectionInfo>>, settings: Settings) -> Self {
         Self {
-            servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
-            settings: Settings::new(bound),
+            servers: servers.map_err(BuildError::Url),
+            settings,
+            runtime: None,
             max_connections: None,
             tls: None,
             watched: Watched::default(),
@@ -166,6 +174,7 @@ impl Builder<Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<Pool, BuildError> {
+        check_runtime(self.runtime)?;
         let servers = secured(self.servers?, self.tls)?;
         check(&servers, &self.settings)?;
         let [server] = <[_; 1]>::try_from(servers)
@@ -204,6 +213,7 @@ impl Builder<cluster::Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
+        check_runtime(self.runtime)?;
         self.settings.core.group = self.group()?;
         let servers = secured(self.servers?, self.tls)?;
         check(&servers, &self.settings)?;
@@ -312,4 +322,12 @@ pub(crate) fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(
 #[cfg(not(feature = "tls-rustls"))]
 const fn check_tls(_: &[ConnectionInfo], _: &Settings) -> Result<(), BuildError> {
     Ok(())
+}
+
+/// Timers and connections are tokio's.
+const fn check_runtime(runtime: Option<Runtime>) -> Result<(), BuildError> {
+    match runtime {
+        None | Some(Runtime::Tokio1) => Ok(()),
+        _ => Err(BuildError::NoRuntimeSpecified),
+    }
 }

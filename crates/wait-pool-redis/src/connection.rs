@@ -81,11 +81,12 @@ pub struct Connection {
 
 impl Connection {
     pub(crate) fn new(
-        held: Pooled<Connector>,
+        mut held: Pooled<Connector>,
         pool: wait_pool::Pool<Connector>,
         limit: Option<Duration>,
         owner: Option<Owner>,
     ) -> Self {
+        held.hand_out();
         Self {
             reached: OnceLock::new(),
             own: Arc::new(Own::new(held, pool, limit, owner)),

@@ -8,8 +8,9 @@ mod reading;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use deadpool::managed::Metrics;
 use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
 use redis::io::AsyncDNSResolver;
 use redis::{
@@ -239,6 +240,8 @@ impl wait_pool::Manager for Connector {
             connection,
             pushes,
             dead: AtomicBool::new(false),
+            metrics: Metrics::default(),
+            used: false,
         })
     }
 
@@ -274,6 +277,10 @@ pub(crate) struct Link {
     /// None where the protocol has no pushes.
     pushes: Option<Weak<Pushes>>,
     dead: AtomicBool,
+    /// Of those who had it for themselves.
+    metrics: Metrics,
+    /// Somebody had it for himself.
+    used: bool,
 }
 
 impl Link {
@@ -350,6 +357,30 @@ impl Link {
                 Ok(values)
             }
         }
+    }
+
+    /// Somebody is about to have it for himself.
+    pub(crate) fn hand_out(&mut self) {
+        if self.used {
+            self.metrics.recycle_count += 1;
+            self.metrics.recycled = Some(Instant::now());
+        }
+        self.used = true;
+    }
+
+    /// Whether nobody has had it for himself yet.
+    pub(crate) const fn is_new(&self) -> bool {
+        !self.used
+    }
+
+    /// What hooks get to see.
+    pub(crate) const fn parts(&mut self) -> (&mut MultiplexedConnection, &Metrics) {
+        (&mut self.connection, &self.metrics)
+    }
+
+    /// What those get to see who look at idle connections.
+    pub(crate) const fn seen(&self) -> (&MultiplexedConnection, Metrics) {
+        (&self.connection, self.metrics)
     }
 
     pub(crate) fn db(&self) -> i64 {

@@ -32,6 +32,9 @@ pub enum BuildError {
         /// Why its value makes no sense.
         reason: &'static str,
     },
+    /// A runtime that is not tokio.
+    #[error("wait-pool runs on tokio only")]
+    NoRuntimeSpecified,
     /// A URL that redis-rs does not understand.
     #[error("the URL is not understood: {0}")]
     Url(RedisError),

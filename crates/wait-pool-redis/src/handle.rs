@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use deadpool::managed::Metrics;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
 
@@ -70,12 +71,45 @@ impl From<sentinel::Pool> for Handle {
 }
 
 impl Handle {
+    /// The handle. There is no connection in it that could be taken out of the pool: it is here for code written
+    /// for deadpool-redis, where a connection to a cluster has it.
+    #[must_use]
+    pub fn take(this: Self) -> Self {
+        this
+    }
+
+    /// The one id: all handles of a pool are the same to it. It is here for code written for deadpool-redis, as
+    /// [`metrics`](Self::metrics) is.
+    pub fn id(this: &Self) -> ObjectId {
+        let _ = this;
+        ObjectId(0)
+    }
+
+    /// Since when the pool is there. It is never recycled.
+    pub fn metrics(this: &Self) -> &Metrics {
+        match &this.to {
+            To::Server(pool) => pool.metrics(),
+            To::Cluster(pool) => pool.metrics(),
+            To::Sentinel(pool) => pool.metrics(),
+        }
+    }
+
     fn connection(&mut self) -> &mut (dyn ConnectionLike + Send) {
         match &mut self.to {
             To::Server(pool) => pool,
             To::Cluster(pool) => pool,
             To::Sentinel(pool) => pool,
         }
+    }
+}
+
+/// Which of a pool's objects it is, by deadpool's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(usize);
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -64,8 +64,10 @@ mod dispatch;
 mod error;
 mod event;
 mod handle;
+mod hook;
 mod keys;
 mod lookup;
+mod manager;
 mod node;
 mod nodes;
 mod pinned;
@@ -80,20 +82,31 @@ mod route;
 pub mod sentinel;
 mod session;
 mod settings;
+mod setup;
 mod slot;
+mod status;
 #[cfg(feature = "tls-rustls")]
 mod tls;
 mod topology;
+mod turns;
 
 pub use config::Builder;
 pub use connection::{Connection, PushMessages};
-pub use deadpool::managed::TimeoutType;
+pub use deadpool::Runtime;
+pub use deadpool::managed::{Metrics, PoolConfig, QueueMode, TimeoutType, Timeouts};
 pub use error::BuildError;
-pub use handle::Handle;
+pub use handle::{Handle, ObjectId};
+pub use hook::{Hook, HookError, HookFuture, HookResult};
 pub use keys::{ModuleCommand, ResponsePolicy};
 pub use lookup::{Fields, Keys, Lookup, LookupError, LookupResult, RowRead, Rows};
+pub use manager::{IntoManager, Manager};
 pub use node::NodeAddr;
-pub use pool::Pool;
-pub use pool_error::{HookError, PoolError};
+pub use pool::{Object, Pool, PoolBuilder, RetainResult, WeakPool};
+pub use pool_error::PoolError;
 pub use readers::ReadFrom;
+pub use setup::{
+    Config, ConfigError, ConnectionAddr, ConnectionInfo, CreatePoolError, ProtocolVersion,
+    RedisConnectionInfo,
+};
 pub use slot::Slot;
+pub use status::Status;

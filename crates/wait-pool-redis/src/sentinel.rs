@@ -1,5 +1,9 @@
 //! The pool for a master that sentinels watch.
 
+mod config;
+mod names;
+mod node;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,22 +13,24 @@ use redis::{
     Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
     Value,
 };
-use wait_pool::{AcquireError, Status};
+use wait_pool::AcquireError;
 
 use crate::config::{Builder, check, secured};
-use crate::connection::Connection;
 use crate::dispatch::Dispatch;
-use crate::error::{self, BuildError};
+use crate::error;
 use crate::handle::Handle;
 use crate::lookup::Lookup;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes, there};
 use crate::pinned::{self, Owner, To};
-use crate::pool_error::PoolError;
 use crate::readers::{ReadFrom, Zones};
 use crate::refresh::{Sentinels, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
+
+pub use config::{Config, SentinelServerType};
+pub use names::*;
+pub use node::{SentinelNodeConnectionInfo, TlsMode};
 
 /// A bounded pool of connections to the master of a group of servers, which sentinels name.
 ///
@@ -75,6 +81,9 @@ struct Group {
     topologies: Arc<Topologies>,
     db: i64,
     request_timeout: Option<Duration>,
+    timeouts: Timeouts,
+    /// Of its handles.
+    metrics: Metrics,
 }
 
 /// What a builder knows of the servers that sentinels watch.
@@ -198,6 +207,8 @@ impl Pool {
         let topologies = Arc::new(Topologies::new(nodes, Source::Sentinels(sentinels)));
         Ok(Self {
             group: Arc::new(Group {
+                timeouts: settings.timeouts(),
+                metrics: Metrics::default(),
                 dispatch: Arc::new(Dispatch::new(Arc::clone(&topologies), settings)),
                 topologies,
                 db,
@@ -287,9 +298,17 @@ impl Pool {
         Some(known.topology.primary(0).clone())
     }
 
+    /// The sums of the figures of all servers. Those of one server are from the same moment.
+    pub fn status(&self) -> Status {
+        let closed = self.is_closed();
+        let each = self.status_by_node().into_iter();
+        let each = each.map(|(_, status)| Status::new(status, closed));
+        each.fold(Status::default(), Status::plus)
+    }
+
     /// The figures of every server that a request has been sent to, in the order of their addresses. A master
     /// that was replaced is no longer among them, unless it follows the new one and is read from.
-    pub fn status(&self) -> Vec<(NodeAddr, Status)> {
+    pub fn status_by_node(&self) -> Vec<(NodeAddr, wait_pool::Status)> {
         self.group.topologies.nodes.status()
     }
 
@@ -336,7 +355,7 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("master", &self.master())
-            .field("servers", &self.status())
+            .field("servers", &self.status_by_node())
             .finish_non_exhaustive()
     }
 }
@@ -347,5 +366,11 @@ fn address(info: &ConnectionInfo) -> Option<NodeAddr> {
             Some(NodeAddr::new(host.as_str(), *port))
         }
         _ => None,
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.topologies.fmt(f)
     }
 }

@@ -34,7 +34,7 @@ async fn read<T: FromRedisValue>(pool: &mut Pool, key: &str) -> RedisResult<T> {
 }
 
 fn status_of(pool: &Pool, node: &Node) -> Status {
-    let figures = pool.status();
+    let figures = pool.status_by_node();
     let mut of_node = figures
         .iter()
         .filter(|(addr, _)| addr.port() == node.port());

@@ -238,7 +238,11 @@ async fn a_failover_is_followed_without_a_request() {
     write(&mut pool, "a", 2).await.unwrap();
     assert_eq!(read(&mut pool, "a").await.unwrap(), Some(2));
     assert!(!errors(old), "nothing was written to the wrong one");
-    let servers: Vec<u16> = pool.status().iter().map(|(addr, _)| addr.port()).collect();
+    let servers: Vec<u16> = pool
+        .status_by_node()
+        .iter()
+        .map(|(addr, _)| addr.port())
+        .collect();
     assert_eq!(servers, [new.port()]);
 }
 
@@ -299,7 +303,7 @@ async fn a_master_that_hangs_is_replaced_and_gets_nothing_when_it_comes_back() {
         async move { write(&mut pool.get().await?, "waited-own", 3).await }
     });
     let in_line = || {
-        pool.status()
+        pool.status_by_node()
             .iter()
             .map(|(_, status)| status.waiting)
             .sum::<usize>()

@@ -378,7 +378,7 @@ async fn a_node_that_has_left_is_let_go_after_its_last_reply() {
     let (mut asking, watched) = (pool.clone(), pool.clone());
     let last = tokio::spawn(async move { AsyncCommands::get::<_, String>(&mut asking, key).await });
     let is_asked = || {
-        let status = watched.status();
+        let status = watched.status_by_node();
         let leaver = status.iter().find(|(node, _)| *node == addr(leaver));
         leaver.is_some_and(|(_, status)| status.holders == 1)
     };
@@ -436,7 +436,11 @@ async fn when_all_known_nodes_are_gone_a_startup_name_leads_to_the_others() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     serves_everything(&after, &pool).await;
-    assert_eq!(pool.status().len(), 3, "those that are gone are forgotten");
+    assert_eq!(
+        pool.status_by_node().len(),
+        3,
+        "those that are gone are forgotten"
+    );
     assert!(heard.count("RefreshFailed") + heard.count("OtherNodes") > 0);
 }
 
@@ -648,7 +652,7 @@ async fn addresses_that_servers_name_are_mapped() {
     for (node, forwarder) in &forwarders {
         assert!(forwarder.connections.load(Ordering::Relaxed) > 0, "{node}");
     }
-    for (node, _) in pool.status() {
+    for (node, _) in pool.status_by_node() {
         assert!(told.contains(&node.to_string()), "{node}");
     }
 }

@@ -126,7 +126,7 @@ async fn whatever_becomes_of_requests_their_places_come_back() {
     assert!(done > 0 && maybe > 0, "{done} done, {maybe} perhaps");
 
     let figures = || {
-        let all = pool.status();
+        let all = pool.status_by_node();
         let addr = proxy.addr().to_string();
         all.into_iter()
             .find(|(node, _)| node.to_string() == addr)

@@ -155,8 +155,8 @@ impl Connection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        self.check_pipeline(pipeline)?;
         self.own.check()?;
+        self.check_pipeline(pipeline)?;
         let changing = pipeline.cmd_iter().any(keys::touches_session);
         let kind = match pipeline.is_transaction() {
             _ if changing => Kind::Changing,

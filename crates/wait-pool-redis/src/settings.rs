@@ -104,17 +104,17 @@ impl Settings {
         name.chars().map(fit).collect()
     }
 
-    /// Tells who listens.
-    pub(crate) fn tell(&self, event: &TopologyEvent<'_>) {
-        self.finding.audience.tell(&self.name, event);
-    }
-
     /// For connections to sentinels, which have users and passwords of their own.
     pub(crate) fn for_sentinels(&self) -> Self {
         Self {
             connection: own_deadlines(),
             ..self.clone()
         }
+    }
+
+    /// Tells who listens.
+    pub(crate) fn tell(&self, event: &TopologyEvent<'_>) {
+        self.finding.audience.tell(&self.name, event);
     }
 
     /// The name that the builder here has for a setting of the pool below.

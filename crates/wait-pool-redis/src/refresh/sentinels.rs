@@ -18,13 +18,13 @@ use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use redis::{ConnectionInfo, RedisResult, Value};
 
-use super::{Search, Snapshot, Topologies};
+use super::{Search, Snapshot, Told, Topologies};
 use crate::connector::Connector;
 use crate::error;
 use crate::node::NodeAddr;
 use crate::nodes::{Nodes, there};
 use crate::settings::Settings;
-use crate::topology::{Told, Topology};
+use crate::topology::{SentinelReply, Topology};
 
 use watch::Watch;
 
@@ -75,16 +75,16 @@ impl Sentinels {
     }
 
     /// Asks who the master is, and it whether it is one.
-    pub(super) async fn fetch(&self, search: &Search<'_>) -> RedisResult<super::Told> {
-        let told = self.group.newest().await?;
+    pub(super) async fn fetch(&self, search: &Search<'_>) -> RedisResult<Told> {
+        // All of it counts as one: a question costs a sentinel next to nothing.
         search.asks();
+        let (told_by, told) = self.group.newest().await?;
         self.group.see_master(search.nodes, &told.master).await?;
         self.group.epoch.store(told.epoch, Ordering::Relaxed);
         self.group.learned.lock().extend(told.sentinels);
-        Ok(super::Told {
-            // The sentinels have named it, and it has said so itself.
-            told_by: told.master.clone(),
+        Ok(Told {
             topology: Topology::single(told.master, told.replicas),
+            told_by,
         })
     }
 
@@ -117,12 +117,12 @@ pub(super) fn retire(before: &Snapshot, now: &Snapshot) {
 
 impl Group {
     /// What the sentinel with the newest configuration tells, of those that answer.
-    async fn newest(&self) -> RedisResult<Told> {
+    async fn newest(&self) -> RedisResult<(NodeAddr, SentinelReply)> {
         let candidates = self.candidates().into_iter();
         let mut asked: FuturesUnordered<_> = candidates
             .map(|(addr, info)| self.ask_in_time(addr, info))
             .collect();
-        let mut newest: Option<Told> = None;
+        let mut newest: Option<(NodeAddr, SentinelReply)> = None;
         let mut failure = None;
         let mut answered = false;
         let mut patience = pin!(None);
@@ -135,16 +135,16 @@ impl Group {
                 },
             };
             match told {
-                Some(Ok(Some(told))) => {
+                Some(Ok((addr, Some(told)))) => {
                     answered = true;
                     if newest
                         .as_ref()
-                        .is_none_or(|newest| newest.epoch < told.epoch)
+                        .is_none_or(|(_, newest)| newest.epoch < told.epoch)
                     {
-                        newest = Some(told);
+                        newest = Some((addr, told));
                     }
                 }
-                Some(Ok(None)) => answered = true,
+                Some(Ok((_, None))) => answered = true,
                 Some(Err(error)) => failure = Some(error),
                 None => break,
             }
@@ -155,12 +155,12 @@ impl Group {
         let believed = self.epoch.load(Ordering::Relaxed);
         match (newest, failure) {
             // Unless all say so: then they have been set up anew.
-            (Some(told), failure)
+            (Some((_, told)), failure)
                 if told.epoch < believed && (failure.is_some() || !asked.is_empty()) =>
             {
                 Err(error::outdated(&self.master, &told.master))
             }
-            (Some(told), _) => Ok(told),
+            (Some(newest), _) => Ok(newest),
             (None, Some(failure)) if !answered => Err(failure),
             (None, _) => Err(error::no_such_master(&self.master)),
         }
@@ -173,24 +173,35 @@ impl Group {
         let template = &self.startup[0].1;
         for addr in self.learned.lock().iter() {
             if !named.contains(addr) {
-                candidates.push((addr.clone(), there(template, addr)));
+                candidates.push((
+                    addr.clone(),
+                    there(
+                        template,
+                        &self.settings.finding.address_map.reached_at(addr),
+                    ),
+                ));
             }
         }
         fastrand::shuffle(&mut candidates);
         candidates
     }
 
-    async fn ask_in_time(&self, addr: NodeAddr, info: ConnectionInfo) -> RedisResult<Option<Told>> {
+    async fn ask_in_time(
+        &self,
+        addr: NodeAddr,
+        info: ConnectionInfo,
+    ) -> RedisResult<(NodeAddr, Option<SentinelReply>)> {
         let limit = self.settings.connect_timeout;
         match tokio::time::timeout(limit, self.ask(info)).await {
-            Ok(told) => told.map_err(|error| error::no_sentinel(&addr, error)),
+            Ok(Ok(told)) => Ok((addr, told)),
+            Ok(Err(error)) => Err(error::no_sentinel(&addr, error)),
             Err(_) => Err(error::timed_out(format!(
                 "sentinel {addr} did not answer within {limit:?} (connect_timeout)"
             ))),
         }
     }
 
-    async fn ask(&self, info: ConnectionInfo) -> RedisResult<Option<Told>> {
+    async fn ask(&self, info: ConnectionInfo) -> RedisResult<Option<SentinelReply>> {
         let connector = Connector::apart(info, &self.settings, "topology")?;
         let mut connection = connector.open().await?;
         let mut questions = redis::pipe();
@@ -199,7 +210,7 @@ impl Group {
         }
         let answers = connection.send_packed_commands(&questions, 0, 4).await?;
         let answers = <[Value; 4]>::try_from(answers);
-        Told::read(answers.map_err(|_| error::garbled("four answers were expected"))?)
+        SentinelReply::read(answers.map_err(|_| error::garbled("four answers were expected"))?)
     }
 
     /// Has a server say that it is a master.

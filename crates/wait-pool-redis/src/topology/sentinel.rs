@@ -8,7 +8,7 @@ use crate::node::NodeAddr;
 
 /// The answers of one sentinel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct SentinelReply {
     pub(crate) master: NodeAddr,
     /// Goes up with every failover.
     pub(crate) epoch: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Told {
     pub(crate) sentinels: Vec<NodeAddr>,
 }
 
-impl Told {
+impl SentinelReply {
     /// Reads the answers to `SENTINEL GET-MASTER-ADDR-BY-NAME`, `MASTER`, `REPLICAS` and `SENTINELS`. `None` if the
     /// sentinel knows no master by that name.
     ///
@@ -109,7 +109,7 @@ mod tests {
             list("ip 10.0.0.1 port 26379"),
             list("ip 10.0.0.1 port x"),
         ]);
-        let told = Told::read([
+        let told = SentinelReply::read([
             list("10.0.0.1 6379"),
             list("name m config-epoch 7"),
             replicas,
@@ -117,7 +117,7 @@ mod tests {
         ]);
         assert_eq!(
             told.unwrap().unwrap(),
-            Told {
+            SentinelReply {
                 master: NodeAddr::new("10.0.0.1", 6379),
                 epoch: 7,
                 replicas: addrs(&[1]),
@@ -132,7 +132,7 @@ mod tests {
         let others = || [unknown.clone(), unknown.clone(), unknown.clone()];
         let read = |master: Value| {
             let [state, replicas, sentinels] = others();
-            Told::read([master, state, replicas, sentinels])
+            SentinelReply::read([master, state, replicas, sentinels])
         };
         let told = read(list("redis.example 6379")).unwrap().unwrap();
         assert_eq!((told.epoch, told.replicas), (0, Vec::new()));

@@ -61,11 +61,10 @@ fn who_waits_for_room_leaves_as_it_comes_and_the_next_gets_it() {
         let leaver = in_line(get(&pools[1]));
         let waiter = in_line(get(&pools[2]));
         let lost = held_up(&pools[1]);
-        let other = Arc::clone(&pools[2]);
-        let opening = thread::spawn(move || open(&other, 0));
         let leaving = thread::spawn(move || drop((lost, leaver)));
-        drop(held);
-        join([leaving, opening]);
+        let giving = thread::spawn(move || drop(held));
+        open(&pools[2], 0);
+        join([leaving, giving]);
         block_on(waiter).unwrap().use_alone("waiter");
         assert_taken(&group, &pools);
     });

@@ -6,6 +6,7 @@
 //! [`Value::ServerError`]s of those positions, with a code of their own.
 
 mod sentinel;
+mod topology;
 
 use std::io;
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use std::sync::Arc;
 use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use wait_pool::{AcquireError, ConnectError};
 
-use crate::event::Doubt;
 use crate::node::NodeAddr;
 
 pub(crate) use sentinel::{
     demoted, garbled, no_master, no_sentinel, no_such_master, outdated, replaced,
 };
+pub(crate) use topology::{cut_short, doubtful, no_slots, no_topology};
 
 /// A setting that makes no sense, refused when a pool is built.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -277,18 +278,6 @@ pub(crate) fn closed() -> RedisError {
     (ErrorKind::Client, "the pool is closed").into()
 }
 
-/// A node did not tell the topology.
-pub(crate) fn no_topology(node: &NodeAddr, error: RedisError) -> RedisError {
-    let hint = match error.detail() {
-        Some(detail) if detail.contains("cluster support disabled") => {
-            " (it is no cluster: use wait_pool_redis::Pool)"
-        }
-        _ => "",
-    };
-    let told = format!("node {node} does not tell the topology: {error}{hint}");
-    of_the_kind(&error, "the cluster is not known", told)
-}
-
 /// An error that shows as `cause` does, with other words.
 fn of_the_kind(cause: &RedisError, title: &'static str, told: String) -> RedisError {
     match cause.kind() {
@@ -339,24 +328,6 @@ pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
         detail,
     )
         .into()
-}
-
-/// No node of the cluster serves any slot.
-pub(crate) fn no_slots() -> RedisError {
-    let detail = "no node that was asked knows of a slot that is served".to_owned();
-    redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail))
-}
-
-/// What nodes tell of the cluster is not believed, and nobody confirms it.
-pub(crate) fn doubtful(node: &NodeAddr, doubt: Doubt) -> RedisError {
-    let detail = format!("node {node} is not believed: {doubt}; and nobody else says the same");
-    (ErrorKind::Client, "the topology is in doubt", detail).into()
-}
-
-/// The task that looks up the topology ended, with its runtime most likely.
-pub(crate) fn cut_short() -> RedisError {
-    let detail = "the look-up of the topology was cut short (a runtime that ended, or none)";
-    io::Error::new(io::ErrorKind::Interrupted, detail).into()
 }
 
 /// redis-rs makes server errors in its parser only, so this one is parsed.

@@ -1,6 +1,8 @@
 //! Programs that use wait-pool and wait-pool-redis, in `src/bin`, and the code of the project's
 //! pages, which is compiled here.
 
+pub mod feast;
+
 #[doc = include_str!("../../README.md")]
 #[doc = include_str!("../../docs/architecture.md")]
 #[doc = include_str!("../../docs/guarantees.md")]

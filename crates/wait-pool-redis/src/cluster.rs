@@ -93,6 +93,11 @@ struct Cluster {
 impl Pool {
     /// Starts to set up a pool for the cluster that the nodes at these URLs belong to. The other
     /// nodes are found through them; user, password and TLS are the first URL's for all.
+    ///
+    /// The URLs are kept for ever. One with a host name is resolved each time it is needed, and if the name
+    /// stands for several addresses, as the one name of a whole cluster does, each of them is asked. A user needs
+    /// the right to run `CLUSTER SHARDS` or `CLUSTER SLOTS`; with `CLUSTER INFO`, nodes that have been left behind are
+    /// told apart.
     pub fn builder(urls: impl IntoIterator<Item = impl IntoConnectionInfo>) -> Builder<Self> {
         Builder::new(urls, "max_connections_per_node")
     }

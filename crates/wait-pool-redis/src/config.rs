@@ -42,10 +42,10 @@ use crate::tls::check as check_tls;
 pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
+    max_connections: Option<usize>,
     /// What every server that speaks TLS is reached with: of this address the certificates count.
     pub(crate) tls: Option<Result<ConnectionAddr, BuildError>>,
     pub(crate) watched: Watched,
-    max_connections: Option<usize>,
     target: PhantomData<fn() -> T>,
 }
 
@@ -60,9 +60,9 @@ impl<T> Builder<T> {
         Self {
             servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
             settings: Settings::new(bound),
+            max_connections: None,
             tls: None,
             watched: Watched::default(),
-            max_connections: None,
             target: PhantomData,
         }
     }

@@ -43,7 +43,7 @@ pub(crate) struct Topologies {
     pub(crate) nodes: Arc<Nodes>,
     source: Source,
     current: ArcSwapOption<Snapshot>,
-    /// Held while a newer one takes the place of the current one.
+    /// Held while a newer one takes the place of the current one, and no user's code runs.
     replacing: Mutex<()>,
     check: Check,
     flight: Mutex<Flight>,
@@ -197,6 +197,10 @@ impl Topologies {
         if self.current.load().as_deref().is_some_and(is_known) {
             return false;
         }
+        // Made before the lock is taken, if it is new.
+        if self.nodes.at(addr).is_err() {
+            return false;
+        }
         let replacing = self.replacing.lock();
         let Some(current) = self.known() else {
             return false;
@@ -260,24 +264,18 @@ impl Topologies {
     }
 
     fn replace(&self, topology: Topology) -> RedisResult<()> {
-        let replacing = self.replacing.lock();
         let before = self.known();
-        if before
-            .as_ref()
-            .is_some_and(|known| *known.topology == topology)
-        {
+        if before.is_some_and(|known| *known.topology == topology) {
             return Ok(());
         }
         let snapshot = Arc::new(self.snapshot(topology)?);
-        self.current.store(Some(Arc::clone(&snapshot)));
-        // Nodes that a partial picture leaves out have not left.
-        if snapshot.topology.is_complete() {
-            self.nodes.retain(&snapshot.topology);
-        }
+        let replacing = self.replacing.lock();
+        let before = self.current.swap(Some(Arc::clone(&snapshot)));
         drop(replacing);
         if let Some(before) = &before {
             self.source.leave(before, &snapshot);
         }
+        self.nodes.retain(&snapshot.topology);
         if !self.nodes.settings().finding.audience.is_empty() {
             let before = before.as_ref().map(|before| &*before.topology);
             let change = Change::between(before, &snapshot.topology);

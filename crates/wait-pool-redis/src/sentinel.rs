@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::dispatch::Dispatch;
 use crate::error::{self, BuildError};
 use crate::handle::Handle;
+use crate::lookup::Lookup;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes, there};
 use crate::pinned::{self, Owner, To};
@@ -71,7 +72,7 @@ pub struct Pool {
 }
 
 struct Group {
-    dispatch: Dispatch,
+    dispatch: Arc<Dispatch>,
     topologies: Arc<Topologies>,
     db: i64,
     request_timeout: Option<Duration>,
@@ -211,7 +212,7 @@ impl Pool {
         let topologies = Arc::new(Topologies::new(nodes, Source::Sentinels(sentinels)));
         Ok(Self {
             group: Arc::new(Group {
-                dispatch: Dispatch::new(Arc::clone(&topologies), settings),
+                dispatch: Arc::new(Dispatch::new(Arc::clone(&topologies), settings)),
                 topologies,
                 db,
                 request_timeout,
@@ -286,6 +287,12 @@ impl Pool {
     /// A handle for commands, which is nothing but a redis-rs connection.
     pub fn handle(&self) -> Handle {
         Handle::from(self.clone())
+    }
+
+    /// Starts lookups: many keys or rows at once, typed, each position with its own result.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup {
+        Lookup::new(Arc::clone(&self.group.dispatch))
     }
 
     /// The master as it is known now; `None` before the first request.

@@ -303,7 +303,7 @@ async fn capped(total: usize, callers: usize) {
 
     // So whatever was counted was the pool's.
     assert_eq!(topology_lookups(&cluster), lookups);
-    assert!(counted.samples > 20, "{counted:?}");
+    assert!(counted.samples > 3, "{counted:?}");
     assert!(counted.peak <= total, "{counted:?}");
     let totals = pool.totals();
     assert_eq!(totals.max_connections, Some(total));

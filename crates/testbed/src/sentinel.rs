@@ -9,6 +9,7 @@ use redis::{InfoDict, cmd};
 use crate::fleet::Fleet;
 use crate::formation::wait;
 use crate::node::Node;
+use crate::tls::Tls;
 
 const REPLICAS: usize = 2;
 const SENTINELS: usize = 3;
@@ -20,6 +21,7 @@ pub struct SentinelOptions {
     down_after: Duration,
     server_settings: Vec<(String, String)>,
     sentinel_settings: Vec<(String, String)>,
+    tls: Option<Tls>,
 }
 
 impl SentinelOptions {
@@ -31,6 +33,7 @@ impl SentinelOptions {
             down_after: Duration::from_secs(1),
             server_settings: Vec::new(),
             sentinel_settings: Vec::new(),
+            tls: None,
         }
     }
 
@@ -57,6 +60,14 @@ impl SentinelOptions {
             .push((name.to_owned(), value.to_owned()));
         self
     }
+
+    /// Has all of them speak TLS with each other, and on a port of its own with clients: [`Node::tls_url`].
+    #[must_use]
+    pub fn tls(mut self, tls: &Tls) -> Self {
+        self.tls = Some(tls.clone());
+        self.server_setting("tls-replication", "yes")
+            .sentinel_setting("tls-replication", "yes")
+    }
 }
 
 /// A master, two replicas and three sentinels that end when this is dropped, or when this process ends in whatever
@@ -82,8 +93,8 @@ impl Sentinels {
     /// # Errors
     /// If there is no server program, or they do not come up with these options.
     pub fn start_with(options: SentinelOptions) -> anyhow::Result<Self> {
-        let servers = Fleet::start(1 + REPLICAS, &options.server_settings, None)?;
-        let master = servers.nodes()[0].port();
+        let servers = Fleet::start(1 + REPLICAS, &options.server_settings, options.tls.as_ref())?;
+        let master = peer_port(&servers.nodes()[0]);
         for replica in &servers.nodes()[1..] {
             let mut follow = cmd("REPLICAOF");
             follow.arg("127.0.0.1").arg(master);
@@ -102,7 +113,7 @@ impl Sentinels {
         settings.extend(options.sentinel_settings);
         let all = Self {
             servers,
-            sentinels: Fleet::start(SENTINELS, &settings, None)?,
+            sentinels: Fleet::start(SENTINELS, &settings, options.tls.as_ref())?,
             master_name: options.master_name,
         };
         all.wait_until_ok()?;
@@ -143,7 +154,7 @@ impl Sentinels {
             );
         }
         let port = agreed.context("no sentinel is running")?;
-        let master = self.servers().iter().find(|node| node.port() == port);
+        let master = self.servers().iter().find(|node| peer_port(node) == port);
         master.context("the master is none of ours")
     }
 
@@ -199,7 +210,7 @@ impl Sentinels {
             let port: String = info.get("master_port").unwrap_or_default();
             let link: String = info.get("master_link_status").unwrap_or_default();
             ensure!(
-                port == master.port().to_string() && link == "up",
+                port == peer_port(master).to_string() && link == "up",
                 "server {} does not follow the master",
                 replica.port()
             );
@@ -237,6 +248,11 @@ impl Sentinels {
     fn running(&self) -> impl Iterator<Item = &Node> {
         self.sentinels().iter().filter(|node| node.is_running())
     }
+}
+
+/// The port by which the others know it.
+fn peer_port(node: &Node) -> u16 {
+    node.tls_port().unwrap_or_else(|| node.port())
 }
 
 fn role(node: &Node) -> anyhow::Result<String> {

@@ -6,7 +6,8 @@
 //!
 //! - [`Pool`]: one server. [`Pool::get`] gives a [`Connection`] of one's own.
 //! - [`cluster::Pool`]: a cluster, with a pool per node.
-//! - [`Builder`]: the settings of both.
+//! - [`sentinel::Pool`]: the master that sentinels watch, and its replicas.
+//! - [`Builder`]: the settings of all.
 //!
 //! # Errors
 //!
@@ -18,6 +19,7 @@
 //! | as many wait for a connection to a node as `max_waiters` allows | `is_io_error()`, and none of the others |
 //! | nobody listens at a node | `is_connection_refusal()` |
 //! | the connection was lost; a write may have run | `is_connection_dropped()` |
+//! | the sentinels know no master of this name | `kind()` is `MasterNameNotFoundBySentinel` |
 //! | a wrong password or user | `kind()` is `AuthenticationFailed` |
 //! | a command that needs a connection of its own, or a closed pool | `kind()` is `Client` |
 //! | some positions of a pipeline have no answer | per position, `code()` is `TIMEOUT`, `QUEUEFULL`, `NOCONNECTION`, `CONNECTIONLOST` or `CLUSTERDOWN` |

@@ -26,6 +26,7 @@ use crate::pinned::{self, Owner, To};
 use crate::readers::{ReadFrom, Zones};
 use crate::refresh::{Sentinels, Source, Topologies};
 use crate::settings::Settings;
+use crate::settings::topology::AddressMap;
 use crate::slot::Slot;
 
 pub use config::{Config, SentinelServerType};
@@ -39,7 +40,7 @@ pub use node::{SentinelNodeConnectionInfo, TlsMode};
 ///
 /// # Failover
 ///
-/// The sentinels are asked when the first request comes, whenever a server hangs up, cannot be reached or says that it is
+/// The sentinels are asked when the first request comes, once a minute while there are requests, whenever a server hangs up, cannot be reached or says that it is
 /// no master, and when one of them announces a new master: a task listens to that for as long as the pool is
 /// there. All sentinels are asked, the newest configuration wins, and a server is believed to be the master
 /// only when it says so itself.
@@ -117,6 +118,19 @@ impl Builder<Pool> {
     /// for dead, or whose link to the master is, are left out.
     pub fn read_from(mut self, servers: ReadFrom) -> Self {
         self.settings.read_from = servers;
+        self
+    }
+
+    /// Where servers and sentinels are reached whose own addresses lead nowhere from here: behind NAT, port forwarding or
+    /// a tunnel, or where certificates have other names than sentinels tell.
+    ///
+    /// It is asked with every address that a sentinel names, and answers with the one to connect to. The URLs
+    /// that the pool was made with are taken as they are.
+    pub fn address_map(
+        mut self,
+        map: impl Fn(&NodeAddr) -> NodeAddr + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.finding.address_map = AddressMap::new(map);
         self
     }
 

@@ -355,3 +355,22 @@ async fn sentinels_that_die_are_done_without() {
     assert_eq!(read(&mut fresh, "a").await.unwrap(), Some(2));
     rest[0].cont();
 }
+
+/// A server is the master only if it says so itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_that_names_a_replica_is_not_believed() {
+    let all = Sentinels::start(NAME).unwrap();
+    let replica = &all.servers()[1];
+    for watcher in all.sentinels() {
+        let monitor = format!("SENTINEL MONITOR stale 127.0.0.1 {} 2", replica.port());
+        run::<()>(watcher, &monitor);
+    }
+    let pool = sentinel::Pool::builder(all.urls(), "stale").request_timeout(None);
+    let mut pool = pool.name("app").build().unwrap();
+    let error = write(&mut pool, "a", 1).await.unwrap_err();
+    assert!(
+        error.to_string().contains("says it is a replica"),
+        "{error}"
+    );
+    assert_eq!(calls(replica, "set"), 0);
+}

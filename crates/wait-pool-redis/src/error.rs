@@ -5,6 +5,8 @@
 //! original as their source. Where only some positions of a pipeline are concerned they become
 //! [`Value::ServerError`]s of those positions, with a code of their own.
 
+mod build;
+
 use std::io;
 use std::sync::Arc;
 
@@ -14,28 +16,7 @@ use wait_pool::{AcquireError, ConnectError};
 use crate::event::Doubt;
 use crate::node::NodeAddr;
 
-/// A setting that makes no sense, refused when a pool is built.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A setting, by the name that the builder has for it.
-    #[error("{setting}: {reason}")]
-    Setting {
-        /// The builder's method.
-        setting: &'static str,
-        /// Why its value makes no sense.
-        reason: &'static str,
-    },
-    /// A URL that redis-rs does not understand.
-    #[error("the URL is not understood: {0}")]
-    Url(RedisError),
-    /// Certificates that are not understood.
-    #[error("tls: {0}")]
-    Tls(RedisError),
-    /// A URL that this kind of pool has no use for.
-    #[error("the URL does not fit: {0}")]
-    Unfit(&'static str),
-}
+pub use build::BuildError;
 
 /// Why a command has no answer.
 #[derive(Clone, Debug)]

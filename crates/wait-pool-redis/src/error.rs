@@ -5,6 +5,7 @@
 //! original as their source. Where only some positions of a pipeline are concerned they become
 //! [`Value::ServerError`]s of those positions, with a code of their own.
 
+mod build;
 mod sentinel;
 mod topology;
 
@@ -16,36 +17,11 @@ use wait_pool::{AcquireError, ConnectError};
 
 use crate::node::NodeAddr;
 
+pub use build::BuildError;
 pub(crate) use sentinel::{
     demoted, garbled, no_master, no_sentinel, no_such_master, outdated, replaced,
 };
 pub(crate) use topology::{cut_short, doubtful, no_slots, no_topology};
-
-/// A setting that makes no sense, refused when a pool is built.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A setting, by the name that the builder has for it.
-    #[error("{setting}: {reason}")]
-    Setting {
-        /// The builder's method.
-        setting: &'static str,
-        /// Why its value makes no sense.
-        reason: &'static str,
-    },
-    /// A runtime that is not tokio.
-    #[error("wait-pool runs on tokio only")]
-    NoRuntimeSpecified,
-    /// A URL that redis-rs does not understand.
-    #[error("the URL is not understood: {0}")]
-    Url(RedisError),
-    /// Certificates that are not understood.
-    #[error("tls: {0}")]
-    Tls(RedisError),
-    /// A URL that this kind of pool has no use for.
-    #[error("the URL does not fit: {0}")]
-    Unfit(&'static str),
-}
 
 /// Why a command has no answer.
 #[derive(Clone, Debug)]

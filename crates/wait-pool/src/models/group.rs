@@ -56,7 +56,7 @@ fn what_comes_back_in_one_pool_makes_room_in_the_other() {
 
 #[test]
 fn who_waits_for_room_leaves_as_it_comes_and_the_next_gets_it() {
-    explore(FEW, || {
+    explore(FEWER, || {
         let (group, pools, held) = pools::<3>();
         let leaver = in_line(get(&pools[1]));
         let waiter = in_line(get(&pools[2]));

@@ -6,10 +6,12 @@ mod closed;
 mod introduction;
 mod reading;
 
+mod history;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool::managed::Metrics;
 use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
@@ -331,30 +333,6 @@ impl Link {
                 Ok(values)
             }
         }
-    }
-
-    /// Somebody is about to have it for himself.
-    pub(crate) fn hand_out(&mut self) {
-        if self.used {
-            self.metrics.recycle_count += 1;
-            self.metrics.recycled = Some(Instant::now());
-        }
-        self.used = true;
-    }
-
-    /// Whether nobody has had it for himself yet.
-    pub(crate) const fn is_new(&self) -> bool {
-        !self.used
-    }
-
-    /// What hooks get to see.
-    pub(crate) const fn parts(&mut self) -> (&mut MultiplexedConnection, &Metrics) {
-        (&mut self.connection, &self.metrics)
-    }
-
-    /// What those get to see who look at idle connections.
-    pub(crate) const fn seen(&self) -> (&MultiplexedConnection, Metrics) {
-        (&self.connection, self.metrics)
     }
 
     pub(crate) fn db(&self) -> i64 {

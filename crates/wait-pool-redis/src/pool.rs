@@ -183,7 +183,14 @@ impl Pool {
         &self,
         limit: Option<Option<Instant>>,
     ) -> impl Future<Output = Result<Connection, PoolError>> + Send + '_ {
-        let held = limit.map(|deadline| self.held(deadline));
+        #[expect(
+            clippy::manual_map,
+            reason = "a closure would be the caller that the pool is told of"
+        )]
+        let held = match limit {
+            Some(deadline) => Some(self.held(deadline)),
+            None => None,
+        };
         async move {
             let Some(held) = held else {
                 return match self.is_closed() {

@@ -18,7 +18,7 @@ use crate::slot::Slot;
 
 pub(crate) use agreement::{MOST_HEARD, Verdict, doubt, is_confirmed, is_settled, settle};
 pub(crate) use change::Change;
-pub(crate) use reply::epoch;
+pub(crate) use reply::{TopologyError, epoch};
 pub(crate) use sentinel::SentinelReply;
 pub use view::{ClusterShard, ClusterTopology};
 

@@ -10,7 +10,7 @@ use crate::connector::{Connector, addresses};
 use crate::error;
 use crate::node::NodeAddr;
 use crate::nodes::Nodes;
-use crate::topology::{self, Topology};
+use crate::topology::{self, Topology, TopologyError};
 
 /// Somebody who can be asked.
 #[derive(Clone, Debug)]
@@ -84,13 +84,17 @@ impl Candidate {
             .await?
             .into_iter();
         let (shards, info) = (answers.next(), answers.next());
-        let topology = match shards.unwrap_or(Value::Nil).extract_error() {
-            Ok(reply) => Topology::from_shards(&reply, &self.addr, nodes.is_tls()),
-            Err(unknown) => {
+        let shards = shards.unwrap_or(Value::Nil).extract_error();
+        let told = shards.map(|reply| Topology::from_shards(&reply, &self.addr, nodes.is_tls()));
+        let topology = match told {
+            Ok(Err(TopologyError::SeveralPrimaries)) | Err(_) => {
                 let slots = redis::cmd("CLUSTER").arg("SLOTS").take();
-                let reply = connection.send_packed_command(&slots).await?;
-                Topology::from_slots(&reply.extract_error().map_err(|_| unknown)?, &self.addr)
+                let slots = connection.send_packed_command(&slots).await?;
+                let reply = slots.extract_error();
+                let reply = reply.map_err(|refused| told.err().unwrap_or(refused))?;
+                Topology::from_slots(&reply, &self.addr)
             }
+            Ok(topology) => topology,
         };
         match topology {
             Ok(told) => {

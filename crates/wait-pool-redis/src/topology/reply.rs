@@ -6,7 +6,8 @@
 //!
 //! - A shard without a primary is left out; its slots have no owner until a newer reply.
 //! - A primary that has failed stays the owner as long as its shard has no other: until the failover
-//!   is over, nobody else answers for its slots. Of several primaries the first one online counts.
+//!   is over, nobody else answers for its slots. Of several primaries the one online counts; if several
+//!   are, CLUSTER SLOTS has to be asked.
 //! - Replicas that are failed or loading are left out, as are nodes without a port.
 //! - A slot that two shards claim belongs to the one named last; a MOVED puts it right.
 //! - One primary in several entries is one shard. An address that is named as a primary is no replica.
@@ -28,6 +29,11 @@ pub(crate) enum TopologyError {
     /// The reply is not what the command is documented to answer.
     #[error("malformed topology reply: {0}")]
     Malformed(&'static str),
+    /// A shard has several primaries that are online, and the reply does not say which of them owns its
+    /// slots. So it is for a while after a replica has taken over from a primary that is not yet known to have
+    /// failed. CLUSTER SLOTS tells.
+    #[error("the topology reply names several primaries of a shard")]
+    SeveralPrimaries,
     /// The reply names no primary that has an address.
     #[error("the topology reply names no primary")]
     NoPrimary,
@@ -122,6 +128,9 @@ impl Draft {
         slots: Vec<RangeInclusive<u16>>,
     ) -> Result<(), TopologyError> {
         let primaries = || members.iter().filter(|m| m.is_primary && m.addr.is_some());
+        if !slots.is_empty() && primaries().filter(|m| m.is_online).count() > 1 {
+            return Err(TopologyError::SeveralPrimaries);
+        }
         let chosen = primaries()
             .find(|m| m.is_online)
             .or_else(|| primaries().next());
@@ -427,6 +436,24 @@ mod tests {
         )])
         .unwrap();
         assert_eq!(owner(&topology, 0).unwrap(), "10.0.0.2:7100");
+    }
+
+    /// What Valkey 8.1 says after a takeover, until it has noticed that the old primary is dead.
+    #[test]
+    fn of_two_primaries_online_the_reply_does_not_say_who_owns_the_slots() {
+        let both = || {
+            vec![
+                node(7000, "master", "online"),
+                node(7100, "master", "online"),
+            ]
+        };
+        let told = shards(vec![shard(&[0, 9], both())]);
+        assert_eq!(told, Err(TopologyError::SeveralPrimaries));
+        let idle = shards(vec![
+            shard(&[0, 9], vec![node(7001, "master", "online")]),
+            shard(&[], both()),
+        ]);
+        assert!(idle.is_ok(), "nobody is asked for what has no slots");
     }
 
     #[test]

@@ -18,6 +18,8 @@ use testbed::{Cluster, Node, Server};
 use wait_pool_redis::{Builder, Connection, Pool, PushMessages, Slot, cluster};
 
 const RESP3: &str = "?protocol=resp3";
+/// For what comes at once if it comes at all.
+const LIMIT: Duration = Duration::from_secs(20);
 
 fn pool(server: &Server, set: impl FnOnce(Builder<Pool>) -> Builder<Pool>) -> Pool {
     let url = format!("{}/{RESP3}", server.url());
@@ -58,9 +60,8 @@ async fn message(messages: &mut PushMessages) -> PushInfo {
             PushKind::Subscribe | PushKind::PSubscribe | PushKind::SSubscribe
         )
     };
-    let limit = Duration::from_secs(20);
     loop {
-        let next = tokio::time::timeout(limit, messages.recv()).await;
+        let next = tokio::time::timeout(LIMIT, messages.recv()).await;
         let next = next.unwrap().unwrap();
         if !confirmed(&next.kind) {
             return next;
@@ -172,10 +173,13 @@ async fn commands_that_name_several_channels_do_not_mix_up_answers() {
         // At once, so that an answer is awaited while the confirmations come.
         let mut other = own.clone();
         let command = words(command);
-        let (done, ()) = tokio::join!(
-            command.query_async::<()>(&mut own),
-            answers_are_its_own(&mut other)
-        );
+        let both = async {
+            tokio::join!(
+                command.query_async::<()>(&mut own),
+                answers_are_its_own(&mut other)
+            )
+        };
+        let (done, ()) = tokio::time::timeout(LIMIT, both).await.unwrap();
         done.unwrap();
         answers_are_its_own(&mut own).await;
     }
@@ -398,7 +402,8 @@ async fn a_connection_that_is_lost_ends_the_stream() {
     run::<i32>(&server, &format!("CLIENT KILL ID {id}"));
     assert_eq!(texts(&message(&mut messages).await), ["a", "last"]);
     assert_eq!(message(&mut messages).await.kind, PushKind::Disconnection);
-    assert!(messages.recv().await.is_none());
+    let end = tokio::time::timeout(LIMIT, messages.recv()).await;
+    assert!(end.unwrap().is_none());
     let gone = own.push_messages().unwrap_err();
     assert!(gone.is_connection_dropped(), "{gone}");
     drop((own, messages));

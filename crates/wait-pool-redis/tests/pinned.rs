@@ -262,9 +262,9 @@ async fn a_connection_is_used_again_exactly_if_nothing_is_left_on_it() {
         let mut own = pool.get().await.unwrap();
         let same = id(&mut own).await == before;
         assert_eq!(same, kept, "{commands:?}");
-        // As new: no database but the first, no transaction, the pool's name, nothing watched.
+        // As new: no database but the first, no transaction (flags), the pool's name, nothing watched.
         let info: String = words("CLIENT INFO").query_async(&mut own).await.unwrap();
-        for fresh in [" db=0 ", " multi=-1 ", " name=redis "] {
+        for fresh in [" db=0 ", " flags=N ", " name=redis "] {
             assert!(info.contains(fresh), "{commands:?}: {info}");
         }
         let version = if info.contains(" watch=") {

@@ -193,7 +193,8 @@ async fn nodes_that_point_at_each_other_are_left_after_a_few_rounds() {
         matches!(error.code(), Some("MOVED" | "CLUSTERDOWN")),
         "{error}"
     );
-    assert!(said(&cluster, "MOVED") <= before + 6);
+    // Once, five times at once, eight times after a pause.
+    assert!(said(&cluster, "MOVED") <= before + 14);
 }
 
 /// ioredis#2075: repeats change the order on one key.

@@ -289,10 +289,11 @@ impl Link {
         }
         let mut pipeline = Pipeline::with_capacity(commands.len());
         for Outgoing { cmd, prelude } in commands {
-            match prelude {
-                Some(Prelude::Asking) => drop(pipeline.cmd("ASKING")),
-                Some(Prelude::Script(load)) => drop(pipeline.add_command((**load).clone())),
-                None => {}
+            if let Some(load) = prelude.and_then(|prelude| prelude.script.as_deref()) {
+                pipeline.add_command(load.clone());
+            }
+            if prelude.is_some_and(|prelude| prelude.asking) {
+                pipeline.cmd("ASKING");
             }
             pipeline.add_command((*cmd).clone());
         }
@@ -301,10 +302,7 @@ impl Link {
             return Ok(values);
         }
         let mut values = values.into_iter();
-        let own = |command: &Outgoing<'_>| {
-            command.prelude.and_then(|_| values.next());
-            values.next()
-        };
+        let own = |command: &Outgoing<'_>| values.nth(command.prelude.map_or(0, Prelude::len));
         Ok(commands.iter().filter_map(own).collect())
     }
 

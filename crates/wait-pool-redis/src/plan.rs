@@ -31,6 +31,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) routed: Routed,
     /// Whether any node of its shard may answer, replicas too.
     pub(crate) at_any: bool,
+    /// Of one that goes to a certain shard without having a key there: a slot of that shard.
+    pub(crate) shard: Option<Slot>,
 }
 
 impl<'a> Piece<'a> {
@@ -41,6 +43,17 @@ impl<'a> Piece<'a> {
             cmd: Cow::Borrowed(cmd),
             routed,
             at_any: false,
+            shard: None,
+        }
+    }
+
+    /// By which route its successor is found if the node it went to no longer serves. `None` if it was for
+    /// that node alone: another one's answer would be another answer.
+    pub(crate) fn onward(&self) -> Option<Route> {
+        match self.routed.route {
+            Route::Slot(_) | Route::Any => Some(self.routed.route),
+            Route::Primaries => self.shard.map(Route::Slot),
+            Route::Nodes | Route::Scan => None,
         }
     }
 
@@ -54,12 +67,20 @@ impl<'a> Piece<'a> {
 }
 
 /// What is sent right before a command, for its sake alone.
-#[derive(Clone, Debug)]
-pub(crate) enum Prelude {
-    /// `ASKING`: serve a slot that is still being imported.
-    Asking,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Prelude {
     /// `SCRIPT LOAD`: the script that the command runs.
-    Script(Arc<Cmd>),
+    pub(crate) script: Option<Arc<Cmd>>,
+    /// `ASKING`: serve a slot that is still being imported. It holds for the next command only, so nothing may come
+    /// between the two.
+    pub(crate) asking: bool,
+}
+
+impl Prelude {
+    /// How many commands it is.
+    pub(crate) const fn len(&self) -> usize {
+        self.script.is_some() as usize + self.asking as usize
+    }
 }
 
 /// A command as it is written to a connection.

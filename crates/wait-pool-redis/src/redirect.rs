@@ -173,6 +173,22 @@ mod tests {
     }
 
     #[test]
+    fn another_node_may_answer_what_this_one_cannot() {
+        let there = NodeAddr::new("10.0.0.2", 1);
+        for next in [Next::Later, Next::Owner, Next::Again, Next::Elsewhere] {
+            assert!(next.is_about_the_node(), "{next:?}");
+        }
+        for next in [
+            Next::Stands,
+            Next::WithScript,
+            Next::Moved(slot(1), there.clone()),
+            Next::Ask(there),
+        ] {
+            assert!(!next.is_about_the_node(), "{next:?}");
+        }
+    }
+
+    #[test]
     fn a_node_that_does_not_know_its_host_means_the_one_asked() {
         let there = NodeAddr::new("10.0.0.1", 7001);
         assert_eq!(read("-MOVED 1 :7001\r\n"), Next::Moved(slot(1), there));

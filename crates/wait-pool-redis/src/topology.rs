@@ -94,9 +94,11 @@ impl Topology {
         }
     }
 
-    /// Whether a shard owns slots.
-    pub(crate) fn serves(&self, shard: usize) -> bool {
-        self.owners.iter().any(|&owner| usize::from(owner) == shard)
+    /// The lowest of the slots that a shard owns, if it owns any.
+    pub(crate) fn lowest(&self, shard: usize) -> Option<Slot> {
+        let owns = |&owner: &ShardIndex| usize::from(owner) == shard;
+        let lowest = self.owners.iter().position(owns)?;
+        Slot::new(u16::try_from(lowest).ok()?)
     }
 
     /// A shard that owns slots and that `accept` takes: the first one from this slot on.
@@ -319,7 +321,10 @@ mod tests {
         topology.shards.push(Shard::new(addr(7002)));
         topology.owners[8000..8192].fill(UNASSIGNED);
         let any = |_| true;
-        assert!(topology.serves(0) && topology.serves(1) && !topology.serves(2));
+        assert_eq!(
+            [0, 1, 2].map(|shard| topology.lowest(shard)),
+            [Some(slot(0)), Some(slot(8192)), None]
+        );
         assert_eq!(topology.owner_from(slot(8000), any), Some(1));
         assert_eq!(topology.owner_from(slot(8000), |shard| shard != 1), Some(0));
         topology.owners[8192..].fill(UNASSIGNED);

@@ -194,6 +194,23 @@ async fn the_fastest_answers_most() {
     assert!(by_master >= 64, "{by_master} of 130");
 }
 
+/// The primary is asked first where nothing is known, so that it takes a measured answer to leave it.
+#[tokio::test]
+async fn a_slow_primary_is_left_for_its_replica() {
+    let (cluster, keys) = start().await;
+    let mut pool = pool(&cluster, ReadFrom::LowestLatency);
+    let master = &cluster.masters()[0];
+    let replica = replica_of(&cluster, master);
+    while calls(replica, "get") == 0 || calls(master, "get") == 0 {
+        read(&mut pool, &keys, 1).await;
+    }
+    run::<()>(master, "CLIENT PAUSE 400 ALL");
+    let before = calls(replica, "get");
+    read(&mut pool, &keys, 130).await;
+    let by_replica = calls(replica, "get") - before;
+    assert!(by_replica >= 64, "{by_replica} of 130");
+}
+
 #[tokio::test]
 async fn the_nearest_answer() {
     let (cluster, keys) = start().await;

@@ -8,11 +8,13 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
-use common::{calls, key_on, replicas_are_online, run};
+use common::{calls, key_on, replicas_are_online, run, until};
 use futures_util::StreamExt;
+use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, RedisResult, Script, Value};
-use testbed::Cluster;
+use testbed::{Cluster, ClusterOptions, Node};
 use wait_pool_redis::cluster::Pool;
 use wait_pool_redis::{ModuleCommand, ResponsePolicy};
 
@@ -136,7 +138,7 @@ async fn commands_of_the_whole_cluster_are_answered_as_one() {
         .query_async(&mut pool)
         .await
         .unwrap();
-    let nodes: BTreeSet<String> = cluster.masters().iter().map(testbed::Node::addr).collect();
+    let nodes: BTreeSet<String> = cluster.masters().iter().map(Node::addr).collect();
     assert_eq!(info.keys().cloned().collect::<BTreeSet<_>>(), nodes);
 
     let mut config = redis::cmd("CONFIG");
@@ -271,4 +273,160 @@ async fn commands_of_one_node_are_refused_where_nobody_says_which() {
         let error = cmd.exec_async(&mut pool).await.unwrap_err();
         assert!(error.to_string().contains("cluster::Pool::pin"), "{error}");
     }
+}
+
+/// A primary that has been replaced refuses to write: whoever leads its shard now is told instead.
+#[tokio::test]
+async fn a_flush_reaches_those_who_have_taken_over() {
+    let options = ClusterOptions::new(3, 1).node_timeout(Duration::from_secs(60));
+    let cluster = Cluster::start_with(options).unwrap();
+    replicas_are_online(&cluster).await;
+    let pool = Pool::builder(cluster.urls()).request_timeout(Duration::from_secs(20));
+    let mut pool = pool.build().unwrap();
+    for node in cluster.masters() {
+        let key = key_on(&cluster, node, "k");
+        let _: () = pool.set(key, 1).await.unwrap();
+    }
+    for heir in cluster.replicas() {
+        let is_there = || run::<usize>(heir, "DBSIZE") == 1;
+        until("its copy is whole", is_there).await;
+        cluster.takeover(heir).unwrap();
+    }
+    let follows = |node: &Node| run::<String>(node, "INFO replication").contains("role:slave");
+    until("all follow", || cluster.masters().iter().all(follows)).await;
+    let _: () = redis::cmd("FLUSHALL").query_async(&mut pool).await.unwrap();
+    for node in cluster.masters() {
+        assert_eq!(node.errors("READONLY").unwrap(), 1, "it was asked first");
+    }
+    for heir in cluster.replicas() {
+        assert_eq!(run::<usize>(heir, "DBSIZE"), 0, "{}", heir.addr());
+        assert_eq!(calls(heir, "flushall"), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_scan_in_a_pipeline_has_the_nodes_own_cursor() {
+    let (cluster, mut pool) = start(3, 0);
+    for n in 0..300 {
+        let _: () = pool.set(format!("k{n}"), n).await.unwrap();
+    }
+    for node in cluster.masters() {
+        run::<()>(node, "CONFIG SET slowlog-log-slower-than 0");
+    }
+    let mut seen = BTreeSet::new();
+    let mut cursor = 0_u64;
+    loop {
+        let mut pipe = redis::pipe();
+        pipe.cmd("SCAN").arg(cursor).arg("COUNT").arg(200);
+        let ((next, keys),): ((u64, Vec<String>),) = pipe.query_async(&mut pool).await.unwrap();
+        seen.extend(keys);
+        for node in cluster.masters() {
+            let log = format!("{:?}", run::<Value>(node, "SLOWLOG GET 50"));
+            let saw_it = cursor >= 1 << 48 && log.contains(&cursor.to_string());
+            assert!(!saw_it, "{log}");
+        }
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 300);
+}
+
+/// As a node that has just been added and is given its first slot.
+#[tokio::test]
+async fn a_script_reaches_a_node_that_is_still_importing() {
+    let (cluster, mut pool) = start(2, 0);
+    let script = Script::new("return redis.call('INCR', KEYS[1])");
+    let key = key_on(&cluster, &cluster.masters()[0], "k");
+    let _: i32 = script.key(&key).invoke_async(&mut pool).await.unwrap();
+    let slot = wait_pool_redis::Slot::of(key.as_bytes()).number();
+    let to = &cluster.masters()[1];
+    run::<()>(to, "SCRIPT FLUSH");
+    let migration = cluster.begin_migration(slot, to).unwrap();
+    migration.migrate_all().unwrap();
+    let mut pipe = redis::pipe();
+    for _ in 0..2 {
+        pipe.cmd("EVALSHA").arg(script.get_hash()).arg(1).arg(&key);
+    }
+    let counts: [i32; 2] = pipe.query_async(&mut pool).await.unwrap();
+    assert_eq!(counts, [2, 3], "each has run once");
+    assert!(to.errors("NOSCRIPT").unwrap() > 0, "it did not know it");
+    migration.finish().unwrap();
+}
+
+#[tokio::test]
+async fn a_part_of_the_answers_may_be_asked_for() {
+    let (_cluster, mut pool) = start(2, 0);
+    let mut pipe = redis::pipe();
+    for n in 0..4 {
+        pipe.cmd("ECHO").arg(n);
+    }
+    for (range, expected) in [
+        ((0, 4), &["0", "1", "2", "3"][..]),
+        ((1, 2), &["1", "2"]),
+        ((3, 9), &["3"]),
+        ((5, 1), &[]),
+        ((0, 0), &[]),
+        ((1, usize::MAX), &["1", "2", "3"]),
+    ] {
+        let (offset, count) = range;
+        let answers = pool.req_packed_commands(&pipe, offset, count).await;
+        let answers: Vec<String> = redis::from_redis_value(Value::Array(answers.unwrap())).unwrap();
+        assert_eq!(answers, expected, "{range:?}");
+    }
+}
+
+#[tokio::test]
+async fn answers_in_resp3_come_together_too() {
+    let cluster = Cluster::start(3, 0).unwrap();
+    let urls = cluster.urls().into_iter();
+    let urls = urls.map(|url| format!("{}/?protocol=resp3", url.trim_end_matches('/')));
+    let mut pool = Pool::builder(urls).build().unwrap();
+    let keys: Vec<String> = (0..30).map(|n| format!("k{n}")).collect();
+    let pairs: Vec<(&String, usize)> = keys.iter().zip(0..).collect();
+    let _: () = pool.mset(&pairs).await.unwrap();
+    let values: Vec<Option<usize>> = pool.mget(&keys).await.unwrap();
+    assert_eq!(values, (0..30).map(Some).collect::<Vec<_>>());
+    assert_eq!(pool.exists::<_, usize>(&keys).await.unwrap(), 30);
+    let all: BTreeSet<String> = pool.keys("*").await.unwrap();
+    assert_eq!(all, keys.iter().cloned().collect());
+    let mut scanned = BTreeSet::new();
+    let mut scan = pool.scan::<String>().await.unwrap();
+    while let Some(key) = scan.next().await {
+        scanned.insert(key.unwrap());
+    }
+    drop(scan);
+    assert_eq!(scanned, all);
+    let some: String = redis::cmd("RANDOMKEY")
+        .query_async(&mut pool)
+        .await
+        .unwrap();
+    assert!(all.contains(&some));
+    for words in ["INFO server", "MEMORY DOCTOR"] {
+        let mut cmd = redis::Cmd::new();
+        cmd.arg(words.split(' ').collect::<Vec<_>>());
+        let told: HashMap<String, String> = cmd.query_async(&mut pool).await.unwrap();
+        assert!(told.len() == 3 && told.values().all(|text| !text.is_empty()));
+    }
+    let sha: String = redis::cmd("SCRIPT")
+        .arg("LOAD")
+        .arg("return 1")
+        .query_async(&mut pool)
+        .await
+        .unwrap();
+    let mut known = redis::cmd("SCRIPT");
+    known.arg("EXISTS").arg(&sha).arg("nothing");
+    let known: Vec<bool> = known.query_async(&mut pool).await.unwrap();
+    assert_eq!(known, [true, false]);
+    let mut pipe = redis::pipe();
+    pipe.mget(&keys).cmd("DBSIZE").get(&keys[7]).del(&keys);
+    let (values, size, one, gone): (Vec<usize>, usize, usize, usize) =
+        pipe.query_async(&mut pool).await.unwrap();
+    assert_eq!((values.len(), size, one, gone), (30, 30, 7, 30));
+    let none: Option<String> = redis::cmd("RANDOMKEY")
+        .query_async(&mut pool)
+        .await
+        .unwrap();
+    assert_eq!(none, None);
 }

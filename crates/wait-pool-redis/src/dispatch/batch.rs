@@ -1,5 +1,6 @@
 //! A batch on its way: its parts side by side, and what becomes of each.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,9 @@ impl Dispatch {
         let targets = self.spread(&mut pieces, &mut answers, &snapshot);
         let parts = plan::group(targets);
         let pieces = pieces;
-        let untouched = parts.len() == 1 && pieces.len() == commands;
+        // A scan is sent with another cursor than it came with.
+        let as_given = |piece: &Piece<'_>| matches!(piece.cmd, Cow::Borrowed(_));
+        let untouched = parts.len() == 1 && pieces.len() == commands && pieces.iter().all(as_given);
         let whole = pipeline.filter(|_| untouched && parts[0].items.len() == commands);
         let mut running = FuturesUnordered::new();
         for Part { target, items } in parts {
@@ -124,10 +127,10 @@ impl Dispatch {
         let mut answered = Vec::new();
         let mut found = Vec::new();
         for item in items {
-            let route = pieces[item.piece].routed.route;
-            let owner = snapshot
-                .as_ref()
-                .and_then(|known| known.primary(route, random_slot()));
+            let owner = pieces[item.piece].onward().and_then(|route| {
+                let known = snapshot.as_ref()?;
+                known.primary(route, random_slot())
+            });
             match owner {
                 Some(node) => found.push((Target::Node(node), item)),
                 None => answered.push((item.piece, Err(Failure::unserved()))),

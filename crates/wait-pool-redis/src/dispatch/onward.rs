@@ -137,21 +137,33 @@ impl Dispatch {
             }
             Next::Ask(addr) => {
                 let node = self.named(&addr)?;
-                at_once(Target::Node(node), Some(Prelude::Asking))
+                let asking = Prelude {
+                    asking: true,
+                    ..Prelude::default()
+                };
+                at_once(Target::Node(node), Some(asking))
             }
             Next::Again => at_once(same(), item.prelude.clone()),
             Next::Later => later(same(), item.prelude.clone()),
-            Next::Owner if self.topologies.may_change() => {
+            Next::Owner if self.topologies.may_change() && piece.onward().is_some() => {
                 self.look_again();
                 later(Target::Owner, None)
             }
             Next::Owner => None,
             Next::Elsewhere => at_once(Target::Node(self.elsewhere(piece, asked)?), None),
-            Next::WithScript if item.prelude.is_none() => {
-                let script = self.scripts.of(&piece.cmd)?;
-                at_once(same(), Some(Prelude::Script(script)))
+            Next::WithScript => {
+                let before = item.prelude.clone().unwrap_or_default();
+                // It was told already.
+                if before.script.is_some() {
+                    return None;
+                }
+                let script = self.scripts.of(&piece.cmd);
+                let prelude = Prelude {
+                    script: Some(script?),
+                    ..before
+                };
+                at_once(same(), Some(prelude))
             }
-            Next::WithScript => None,
         }
     }
 

@@ -94,12 +94,13 @@ impl Spread<'_, '_> {
             Route::Slot(_) if self.is_cut(number) => {}
             Route::Slot(_) | Route::Any => self.assign(number),
             Route::Primaries => {
-                let nodes = self.snapshot.serving().cloned().collect();
-                self.everywhere(nodes, number);
+                let serving = self.snapshot.serving();
+                let nodes = serving.map(|(node, slot)| (Arc::clone(node), Some(slot)));
+                self.everywhere(nodes.collect(), number);
             }
             Route::Nodes => {
-                let nodes = self.snapshot.every_node().cloned().collect();
-                self.everywhere(nodes, number);
+                let nodes = self.snapshot.every_node().cloned();
+                self.everywhere(nodes.map(|node| (node, None)).collect(), number);
             }
             Route::Scan => self.scan(number),
         }
@@ -145,29 +146,34 @@ impl Spread<'_, '_> {
                     ..routed
                 },
                 at_any,
+                shard: None,
             });
             self.assign(self.pieces.len() - 1);
         }
         true
     }
 
-    /// Sends a piece to all of these nodes.
-    fn everywhere(&mut self, nodes: Vec<Arc<Node>>, number: usize) {
+    /// Sends a piece to all of these nodes, each with a slot of its shard if whoever leads that
+    /// may answer in its place.
+    fn everywhere(&mut self, nodes: Vec<(Arc<Node>, Option<Slot>)>, number: usize) {
         let whole = self.pieces[number].clone();
         let merge = match whole.routed.response {
             ResponsePolicy::Default => Merge::Concat,
             ResponsePolicy::Special if is_random_key(&whole) => Merge::SomeKey,
             ResponsePolicy::Special => {
-                Merge::Nodes(nodes.iter().map(|node| node.addr().clone()).collect())
+                Merge::Nodes(nodes.iter().map(|(node, _)| node.addr().clone()).collect())
             }
             policy => Merge::Policy(policy),
         };
+        // Where it matters who has said what, nobody speaks for another.
+        let is_named = matches!(merge, Merge::Nodes(_));
         self.answers.split(whole.position, merge, nodes.len());
-        for (place, node) in nodes.into_iter().enumerate() {
+        for (place, (node, shard)) in nodes.into_iter().enumerate() {
             let number = self.pieces.len();
             self.targets.push((Target::Node(node), item(number)));
             self.pieces.push(Piece {
                 place,
+                shard: shard.filter(|_| !is_named),
                 ..whole.clone()
             });
         }

@@ -74,15 +74,14 @@ impl Dispatch {
                 false => node.pipeline(pipeline, offset, count, deadline).await,
                 true => node.asking(pipeline, offset, count, deadline).await,
             };
-            let failure = match sent {
-                Ok(values) => return Ok(values),
-                Err(failure) => failure,
+            let Some(failure) = not_run(&sent) else {
+                return sent.map_err(|failure| failure.error);
             };
             match self.again(&failure, route, &way).await {
                 Some(next) => way = next,
                 None => {
                     self.suspect(&failure, &way.node);
-                    return Err(failure.error);
+                    return sent.map_err(|failure| failure.error);
                 }
             }
         }
@@ -135,9 +134,50 @@ impl Dispatch {
     }
 }
 
+/// Why a transaction has not run, as far as its answers tell. redis-rs finds the commands that were refused on their
+/// way into it; the refusal of `EXEC` itself, as when its slot has just left the node, is its last answer.
+fn not_run(sent: &Result<Vec<Value>, Failure>) -> Option<Failure> {
+    let answers = match sent {
+        Ok(answers) => answers,
+        Err(failure) => return Some(failure.clone()),
+    };
+    let is_error = |answer: &&Value| matches!(answer, Value::ServerError(_));
+    answers.last().filter(is_error)?;
+    let first = answers.iter().find(is_error)?;
+    let error = first.clone().extract_error().err()?;
+    Some(Failure::after_sending(error))
+}
+
 async fn sleep(pause: Duration) {
     tokio::time::sleep(pause).await;
 }
 
 const WIDE: &str =
     "this command concerns several nodes, and an atomic pipeline runs on one; send it outside";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(lines: &[&str]) -> Result<Vec<Value>, Failure> {
+        let parse = |line: &&str| redis::parse_redis_value(format!("{line}\r\n").as_bytes());
+        Ok(lines.iter().map(parse).collect::<Result<_, _>>().unwrap())
+    }
+
+    #[test]
+    fn a_refused_exec_has_not_run() {
+        let code = |lines: &[&str]| {
+            let failure = not_run(&answers(lines))?;
+            let refused = failure.error.into_server_errors().unwrap();
+            Some(refused[0].1.code().to_owned())
+        };
+        assert_eq!(code(&["-MOVED 1 h:1"]).as_deref(), Some("MOVED"));
+        let whole = ["+OK", "-TRYAGAIN", "-EXECABORT"];
+        assert_eq!(code(&whole).as_deref(), Some("TRYAGAIN"));
+        // What has run, and what somebody else's write has stopped.
+        for lines in [&["*1\r\n-MOVED 1 h:1"][..], &["*0"], &["*-1"], &[]] {
+            assert_eq!(code(lines), None, "{lines:?}");
+        }
+        assert!(not_run(&Err(Failure::unserved())).is_some());
+    }
+}

@@ -72,12 +72,13 @@ impl ModuleCommand {
     /// negative (-1 is the last argument). The command's name is number 0.
     #[must_use]
     pub fn keys(mut self, first: usize, last: isize, step: usize) -> Self {
+        let first = first.max(1);
         // The table's key specifications count the last key from the first.
         let relative = match last {
             0.. => last.saturating_sub_unsigned(first).max(0),
             _ => last,
         };
-        self.keys = vec![range(Begin::At(first.max(1)), relative, step.max(1), 0)];
+        self.keys = vec![range(Begin::At(first), relative, step.max(1), 0)];
         self
     }
 
@@ -213,6 +214,36 @@ mod tests {
         assert!(commands.find(&counted).unwrap().is_blocking(&counted));
         assert!(commands.find(&cmd("M OTHER")).is_none());
         assert!(commands.find(&Cmd::new()).is_none());
+    }
+
+    #[test]
+    fn nonsense_places_panic_nowhere() {
+        let mut from_name = Commands::default();
+        from_name.add(ModuleCommand::new("X").keys(0, 2, 1));
+        let three = cmd("X a b c");
+        let keys: Vec<_> = from_name.find(&three).unwrap().keys(&three).collect();
+        assert_eq!(keys, [b"a", b"b"], "the name is no key");
+
+        const FAR: usize = usize::MAX;
+        const BACK: isize = isize::MIN;
+        for first in [0, 1, 5, FAR] {
+            for last in [BACK, -9, -1, 0, 3, isize::MAX] {
+                for step in [0, 1, 3, FAR] {
+                    let mut commands = Commands::default();
+                    let described = ModuleCommand::new("X").keys(first, last, step);
+                    commands.add(described.split(ResponsePolicy::Default));
+                    commands.add(ModuleCommand::new("Y").counted_keys(first));
+                    for words in ["X", "X a", "X a b c d e f g", "Y", "Y 2 a", "Y -1 a b"] {
+                        let cmd = cmd(words);
+                        let info = commands.find(&cmd).unwrap();
+                        let _ = (info.keys(&cmd).count(), info.first_key(&cmd));
+                        if let Some(range) = info.key_range() {
+                            let _ = crate::plan::cut(&cmd, range);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]

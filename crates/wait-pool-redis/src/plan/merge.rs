@@ -41,6 +41,10 @@ impl Merge {
         if let Self::Policy(ResponsePolicy::OneSucceeded) = self {
             return one(answers);
         }
+        // Nobody was asked: not even an empty list is known to be right.
+        if answers.is_empty() {
+            return Err(Failure::unserved());
+        }
         let values = match all(answers) {
             Ok(values) => values,
             Err(error) => return error,
@@ -84,6 +88,8 @@ fn all(answers: Vec<Option<Answered>>) -> Result<Vec<Value>, Answered> {
         let answer = answer.unwrap_or_else(|| Err(Failure::unserved()));
         match answer {
             Ok(Value::ServerError(_)) | Err(_) => return Err(answer),
+            // What a server says beside its answer belongs to none of the others.
+            Ok(Value::Attribute { data, .. }) => values.push(*data),
             Ok(value) => values.push(value),
         }
     }
@@ -146,7 +152,7 @@ fn by_policy(values: Vec<Value>, policy: ResponsePolicy) -> Answered {
         ResponsePolicy::AggLogicalOr => |a, b| i64::from(a != 0 || b != 0),
         _ => return Ok(first(values)),
     };
-    let mut values = values.into_iter();
+    let mut values = values.into_iter().map(number);
     let mut total = values.next().unwrap_or_default();
     for value in values {
         total = aggregate(total, value, combine)?;
@@ -154,6 +160,15 @@ fn by_policy(values: Vec<Value>, policy: ResponsePolicy) -> Answered {
     match total {
         Value::Int(_) | Value::Array(_) => Ok(total),
         _ => Err(Failure::unmergeable()),
+    }
+}
+
+/// In RESP3 some modules say true and false where they say 1 and 0 in RESP2.
+fn number(value: Value) -> Value {
+    match value {
+        Value::Boolean(yes) => Value::Int(i64::from(yes)),
+        Value::Array(items) => Value::Array(items.into_iter().map(number).collect()),
+        value => value,
     }
 }
 
@@ -222,6 +237,37 @@ mod tests {
         assert_eq!(merged(and, lists), ints(&[1, 0, 0]));
         let wrong = vec![Some(Ok(Value::Int(1))), Some(Ok(Value::Okay))];
         assert!(Merge::Policy(Policy::AggSum).merge(wrong).is_err());
+    }
+
+    #[test]
+    fn what_resp3_adds_is_understood() {
+        let attribute = |data| Value::Attribute {
+            data: Box::new(data),
+            attributes: vec![(text("ttl"), Value::Int(1))],
+        };
+        let merge = Merge::Keys(vec![vec![1], vec![0]], 2);
+        let lists = [attribute(ints(&[11])), ints(&[10])];
+        assert_eq!(merged(merge, lists), ints(&[10, 11]));
+        let sets = [Value::Set(vec![Value::Int(1)]), attribute(ints(&[2]))];
+        assert_eq!(merged(Merge::Concat, sets), ints(&[1, 2]));
+        let and = || Merge::Policy(ResponsePolicy::AggLogicalAnd);
+        let told = [true, false].map(Value::Boolean);
+        assert_eq!(merged(and(), told), Value::Int(0));
+        let lists = [[true, false], [true, true]];
+        let lists = lists.map(|told| Value::Array(told.map(Value::Boolean).into()));
+        assert_eq!(merged(and(), lists), ints(&[1, 0]));
+    }
+
+    #[test]
+    fn nobodys_answer_is_no_answer() {
+        for merge in [
+            Merge::Concat,
+            Merge::Nodes(Vec::new()),
+            Merge::Policy(ResponsePolicy::AllSucceeded),
+            Merge::Policy(ResponsePolicy::OneSucceeded),
+        ] {
+            assert!(merge.clone().merge(Vec::new()).is_err(), "{merge:?}");
+        }
     }
 
     #[test]

@@ -109,12 +109,10 @@ impl Snapshot {
         Some(Arc::clone(nodes[readers::choose(from, &readers, turn)]))
     }
 
-    /// The primaries that serve slots.
-    pub(crate) fn serving(&self) -> impl Iterator<Item = &Arc<Node>> {
-        let serves = |shard: &usize| self.topology.serves(*shard);
-        (0..self.primaries.len())
-            .filter(serves)
-            .map(|shard| &self.primaries[shard])
+    /// The primaries that serve slots, each with the lowest of them.
+    pub(crate) fn serving(&self) -> impl Iterator<Item = (&Arc<Node>, Slot)> {
+        let serving = |shard: usize| Some((&self.primaries[shard], self.topology.lowest(shard)?));
+        (0..self.primaries.len()).filter_map(serving)
     }
 
     /// Every node, replicas too.
@@ -134,5 +132,80 @@ impl Snapshot {
         let others = |shard: usize| self.primaries[shard].addr() != tried.addr();
         let shard = self.topology.owner_from(any, others)?;
         Some(Arc::clone(&self.primaries[shard]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    fn addr(port: u16) -> NodeAddr {
+        NodeAddr::new("a", port)
+    }
+
+    fn slot(number: u16) -> Slot {
+        Slot::new(number).unwrap()
+    }
+
+    /// a:1 leads all slots but 9, which a:4 has; a:2 and a:3 follow it.
+    fn snapshot() -> Snapshot {
+        let template = "redis://a:1".into_connection_info().unwrap();
+        let nodes = Nodes::new(template, Settings::new("max_connections_per_node"));
+        let topology = Topology::single(addr(1), vec![addr(2), addr(3)]);
+        let whole = Snapshot::new(topology, Arc::new(nodes)).unwrap();
+        whole.patched(slot(9), &addr(4)).unwrap()
+    }
+
+    fn ports<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>) -> Vec<u16> {
+        nodes.into_iter().map(|node| node.addr().port()).collect()
+    }
+
+    #[test]
+    fn one_that_rests_or_was_tried_is_not_read_from() {
+        let known = snapshot();
+        let from = ReadFrom::PreferReplica;
+        let readers = |tried: Option<&Node>| -> Vec<u16> {
+            let reader = |turn| known.reader(slot(1), &from, turn, tried).unwrap();
+            ports(&[0, 1, 2, 3].map(reader))
+        };
+        assert_eq!(readers(None), [2, 3, 2, 3]);
+        let [two, three] = known.replicas(0) else {
+            panic!("two replicas")
+        };
+        assert_eq!(readers(Some(two)), [3, 3, 3, 3]);
+        three.health().rest();
+        assert_eq!(readers(None), [2, 2, 2, 2]);
+        assert_eq!(readers(Some(two)), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn another_is_not_the_same() {
+        let known = snapshot();
+        for at in [0, 9, 10, 16_000] {
+            for tried in &known.primaries {
+                let other = known.other_than(tried, slot(at)).unwrap();
+                assert_ne!(other.addr(), tried.addr());
+            }
+        }
+        let template = "redis://a:1".into_connection_info().unwrap();
+        let nodes = Nodes::new(template, Settings::new("max_connections_per_node"));
+        let alone = Topology::single(addr(1), Vec::new());
+        let alone = Snapshot::new(alone, Arc::new(nodes)).unwrap();
+        assert!(alone.other_than(&alone.primaries[0], slot(1)).is_none());
+    }
+
+    #[test]
+    fn those_who_serve_are_named_with_a_slot_of_theirs() {
+        let known = snapshot();
+        let serving: Vec<_> = known.serving().collect();
+        let slots: Vec<_> = serving.iter().map(|(_, slot)| slot.number()).collect();
+        assert_eq!(ports(serving.into_iter().map(|(node, _)| node)), [1, 4]);
+        assert_eq!(slots, [0, 9]);
+        let emptied = known.patched(slot(9), &addr(1)).unwrap();
+        assert_eq!(ports(emptied.serving().map(|(node, _)| node)), [1]);
+        assert_eq!(ports(known.every_node()), [1, 4, 2, 3]);
     }
 }

@@ -172,7 +172,7 @@ impl Builder<Pool> {
     ///
     /// # Errors
     ///
-    /// Names the URL or the setting that makes no sense.
+    /// Names the setting that makes no sense, or tells what is wrong with a URL.
     pub fn build(self) -> Result<Pool, BuildError> {
         check_runtime(self.runtime)?;
         let servers = secured(self.servers?, self.tls)?;
@@ -211,7 +211,7 @@ impl Builder<cluster::Pool> {
     ///
     /// # Errors
     ///
-    /// Names the URL or the setting that makes no sense.
+    /// Names the setting that makes no sense, or tells what is wrong with a URL.
     pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
         check_runtime(self.runtime)?;
         self.settings.core.group = self.group()?;

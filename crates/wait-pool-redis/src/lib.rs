@@ -52,6 +52,8 @@
 //!
 //! This crate's features concern what its builders offer, and have redis-rs's names: `tokio-rustls-comp` for
 //! `rediss://` and certificates of one's own, `tls-rustls-webpki-roots`, `tls-rustls-insecure`, `token-based-authentication`.
+//! The others (`serde`, `cluster`, `script`, `streams`, …) are those of deadpool-redis, for applications that come from
+//! it; clusters and sentinels need none of them.
 
 pub use redis;
 pub use wait_pool;

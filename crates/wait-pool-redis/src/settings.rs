@@ -1,5 +1,6 @@
 //! The settings that every pool of this crate has, as plain data.
 
+pub(crate) mod ear;
 pub(crate) mod topology;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::hook::Hooks;
 use crate::keys::Commands;
 use crate::readers::{ReadFrom, Zones};
 
+use ear::Ear;
 use topology::Finding;
 
 #[derive(Clone, Debug)]
@@ -65,6 +67,7 @@ pub(crate) struct Core {
     pub(crate) queue_policy: QueuePolicy,
     pub(crate) slow_acquire_after: Option<Duration>,
     pub(crate) leak_warning_after: Option<Duration>,
+    pub(crate) listener: Option<Ear>,
     /// What all nodes of a pool have in common, if their connections are bounded together.
     pub(crate) group: Option<Group>,
 }
@@ -105,6 +108,7 @@ impl Settings {
                 queue_policy: QueuePolicy::Fifo,
                 slow_acquire_after: Some(Duration::from_secs(2)),
                 leak_warning_after: None,
+                listener: None,
                 group: None,
             },
         }
@@ -186,6 +190,10 @@ impl Core {
     pub(crate) fn apply<M: Manager>(&self, builder: Builder<M>) -> Builder<M> {
         let builder = match &self.group {
             Some(group) => builder.group(group),
+            None => builder,
+        };
+        let builder = match &self.listener {
+            Some(listener) => builder.listener(listener.clone()),
             None => builder,
         };
         builder

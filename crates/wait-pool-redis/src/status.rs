@@ -2,11 +2,13 @@
 
 /// A pool's figures at one moment: [`wait_pool::Status`], and `available`.
 ///
-/// For a cluster they are the sums over its nodes.
+/// For a cluster they are the sums over its nodes: those that the pool knows by now, so all are 0 before the first
+/// request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// The bound on `size`. 0 once the pool is closed.
+    /// The bound on `size`. 0 once the pool is closed. For a cluster the sum of the bounds of its nodes;
+    /// [`Totals`](crate::cluster::Totals) has the bound on all of them together, if there is one.
     pub max_size: usize,
     /// Connections, those being opened or closed included.
     pub size: usize,

@@ -1,12 +1,14 @@
-//! The settings that are the core's: who may wait, and how long connections live.
+//! The settings that are the core's: who may wait, how long connections live, and who hears of it.
 
 use std::time::Duration;
 
+use wait_pool::event::Listener;
 use wait_pool::{Group, QueuePolicy};
 
 use super::Builder;
 use crate::cluster;
 use crate::error::BuildError;
+use crate::settings::ear::Ear;
 
 impl<T> Builder<T> {
     /// How many requests may wait for a connection to one server. One more fails at once: alone with
@@ -72,6 +74,33 @@ impl<T> Builder<T> {
     /// taken. Default `None`: never.
     pub fn leak_warning_after(mut self, held: impl Into<Option<Duration>>) -> Self {
         self.settings.core.leak_warning_after = held.into();
+        self
+    }
+
+    /// Who hears of everything that happens to connections: opened, lent, given back, closed and why. In a cluster
+    /// and behind sentinels each node's pool tells its own name, which has the address in it, as in
+    /// `features/10.0.0.1:7000`; connections that look up the topology are no pool's. See [`Listener`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use wait_pool_redis::wait_pool::event::{Event, Listener};
+    ///
+    /// struct Log;
+    ///
+    /// impl Listener for Log {
+    ///     fn on_event(&self, pool: &str, event: &Event<'_>) {
+    ///         if let Event::ConnectionClosed { reason, .. } = event {
+    ///             eprintln!("{pool}: a connection was closed: {reason:?}");
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let pool = wait_pool_redis::Pool::builder("redis://10.0.0.1").listener(Log).build()?;
+    /// # Ok::<(), wait_pool_redis::BuildError>(())
+    /// ```
+    pub fn listener(mut self, listener: impl Listener) -> Self {
+        self.settings.core.listener = Some(Ear::of(listener));
         self
     }
 }

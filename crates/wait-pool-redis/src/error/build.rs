@@ -17,8 +17,12 @@ pub enum BuildError {
     /// A runtime that is not tokio.
     #[error("wait-pool runs on tokio only")]
     NoRuntimeSpecified,
-    /// A URL that redis-rs does not understand.
-    #[error("the URL is not understood: {0}")]
+    /// A URL that redis-rs does not understand, or that needs what it has been compiled without. The URL itself is
+    /// not told: there may be a password in it.
+    #[error(
+        "the URL is not understood: {0} (it is redis://host:port, or with the feature tokio-rustls-comp \
+        rediss://host:port)"
+    )]
     Url(RedisError),
     /// Certificates that are not understood.
     #[error("tls: {0}")]

@@ -1,6 +1,6 @@
 //! Why a position of a lookup has no value.
 
-use redis::{ErrorKind, ParsingError, RedisError, ServerErrorKind};
+use redis::{ErrorKind, ParsingError, RedisError};
 
 use crate::error::{Failure, FailureKind, timed_out};
 use crate::node::NodeAddr;
@@ -130,12 +130,26 @@ impl From<LookupError> for RedisError {
             LookupError::Unserved(error)
             | LookupError::Server(error)
             | LookupError::Client(error) => error,
-            LookupError::WrongType => (
-                ErrorKind::Server(ServerErrorKind::ResponseError),
-                "the key holds another kind of value",
-            )
-                .into(),
+            LookupError::WrongType => {
+                redis::make_extension_error("WRONGTYPE".to_owned(), Some(error.to_string()))
+            }
             LookupError::Unfit(error) => error.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_redis_rs_error_the_wrong_type_has_the_servers_code() {
+        let answer = redis::make_extension_error("WRONGTYPE".to_owned(), None);
+        assert!(matches!(
+            LookupError::of_server(answer.clone()),
+            LookupError::WrongType
+        ));
+        let error = RedisError::from(LookupError::WrongType);
+        assert_eq!((error.kind(), error.code()), (answer.kind(), answer.code()));
     }
 }

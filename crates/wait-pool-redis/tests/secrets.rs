@@ -204,7 +204,7 @@ async fn sentinels(all: &Sentinels) {
         let watcher = format!("redis://{watcher}@");
         let urls = all.urls().into_iter();
         let urls: Vec<_> = urls.map(|url| url.replace("redis://", &watcher)).collect();
-        let builder = sentinel::Pool::builder(urls, "features");
+        let builder = sentinel::Pool::builder(urls).master_name("features");
         builder.servers(format!("redis://{server}@any"))
     };
     let right = at("watcher:watch-sesame", "service:right-sesame");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
+use redis::{ConnectionAddr, ConnectionInfo, RedisResult};
 
 use crate::cluster;
 use crate::error::BuildError;
@@ -44,7 +44,7 @@ use crate::tls::check as check_tls;
 pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
-    runtime: Option<Runtime>,
+    pub(crate) runtime: Option<Runtime>,
     max_connections: Option<usize>,
     /// What every server that speaks TLS is reached with: of this address the certificates count.
     pub(crate) tls: Option<Result<ConnectionAddr, BuildError>>,
@@ -53,16 +53,6 @@ pub struct Builder<T> {
 }
 
 impl<T> Builder<T> {
-    pub(crate) fn new(
-        urls: impl IntoIterator<Item = impl IntoConnectionInfo>,
-        bound: &'static str,
-    ) -> Self {
-        let servers = urls
-            .into_iter()
-            .map(IntoConnectionInfo::into_connection_info);
-        Self::of(servers.collect(), Settings::new(bound))
-    }
-
     pub(crate) fn of(servers: RedisResult<Vec<ConnectionInfo>>, settings: Settings) -> Self {
         Self {
             servers: servers.map_err(BuildError::Url),
@@ -325,7 +315,7 @@ const fn check_tls(_: &[ConnectionInfo], _: &Settings) -> Result<(), BuildError>
 }
 
 /// Timers and connections are tokio's.
-const fn check_runtime(runtime: Option<Runtime>) -> Result<(), BuildError> {
+pub(crate) const fn check_runtime(runtime: Option<Runtime>) -> Result<(), BuildError> {
     match runtime {
         None | Some(Runtime::Tokio1) => Ok(()),
         _ => Err(BuildError::NoRuntimeSpecified),

@@ -19,7 +19,7 @@ use crate::node::NodeAddr;
 
 pub use build::BuildError;
 pub(crate) use sentinel::{
-    demoted, garbled, no_master, no_sentinel, no_such_master, outdated, replaced,
+    demoted, garbled, no_master, no_replica, no_sentinel, no_such_master, outdated, replaced,
 };
 pub(crate) use topology::{cut_short, doubtful, no_slots, no_topology};
 

@@ -289,6 +289,11 @@ impl Nodes {
         figures
     }
 
+    /// Every known node.
+    pub(crate) fn present(&self) -> Vec<Arc<Node>> {
+        self.known.lock().present.values().cloned().collect()
+    }
+
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -27,6 +27,8 @@ use crate::slot::Slot;
 pub(crate) struct Owner {
     node: Arc<Node>,
     topologies: Arc<Topologies>,
+    /// It was taken as the master that sentinels name, and is of no use once it is another one's.
+    as_master: bool,
 }
 
 /// Whom to pin to.
@@ -36,6 +38,8 @@ pub(crate) enum To {
     Slot(Slot),
     /// A node by its address, whatever its role.
     Node(NodeAddr),
+    /// The replica, of those that sentinels name, whose turn it is.
+    Replica(usize),
 }
 
 impl Owner {
@@ -51,6 +55,7 @@ impl Owner {
         let owner = Self {
             node,
             topologies: Arc::clone(topologies),
+            as_master: false,
         };
         let held = owner.node.pool().request().deadline(deadline).get().await;
         match held {
@@ -67,13 +72,26 @@ impl Owner {
     }
 
     /// For a connection to the master that sentinels name.
-    pub(crate) const fn new(node: Arc<Node>, topologies: Arc<Topologies>) -> Self {
-        Self { node, topologies }
+    pub(crate) const fn master(node: Arc<Node>, topologies: Arc<Topologies>) -> Self {
+        Self {
+            node,
+            topologies,
+            as_master: true,
+        }
+    }
+
+    /// For a connection to one of its replicas.
+    pub(crate) const fn replica(node: Arc<Node>, topologies: Arc<Topologies>) -> Self {
+        Self {
+            node,
+            topologies,
+            as_master: false,
+        }
     }
 
     /// Whether sentinels have named another master. In a cluster the node itself says so.
     pub(crate) fn check(&self) -> RedisResult<()> {
-        if self.topologies.is_sharded() {
+        if !self.as_master {
             return Ok(());
         }
         let known = self.topologies.known();
@@ -138,6 +156,7 @@ async fn find(topologies: &Arc<Topologies>, to: &To) -> RedisResult<Arc<Node>> {
     node_of(topologies, &newer, to)?.ok_or_else(|| match to {
         To::Slot(_) => Failure::unserved().error,
         To::Node(addr) => error::no_such_node(addr),
+        To::Replica(_) => error::no_replica(newer.topology.primary(0)),
     })
 }
 
@@ -148,6 +167,7 @@ fn node_of(topologies: &Topologies, known: &Snapshot, to: &To) -> RedisResult<Op
             topologies.nodes.at(addr).map(Some)
         }
         To::Node(_) => Ok(None),
+        To::Replica(turn) => Ok(known.replica(*turn)),
     }
 }
 
@@ -156,6 +176,7 @@ impl fmt::Display for To {
         match self {
             Self::Slot(slot) => write!(f, "slot {}", slot.number()),
             Self::Node(addr) => write!(f, "node {addr}"),
+            Self::Replica(_) => f.write_str("a replica"),
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pool_error::PoolError;
 use crate::refresh::Topologies;
-use crate::settings::Settings;
+use crate::settings::{Settings, has_room};
 use crate::status::Status;
 
 /// A bounded pool of connections to one Redis or Valkey server.
@@ -213,40 +213,20 @@ impl Pool {
     }
 
     fn limit(&self) -> Option<Option<Instant>> {
-        let settings = &self.server.settings;
-        match settings.stepwise {
-            true => self.limit_by_steps(&settings.timeouts()),
-            false => Some(settings.request_timeout.and_then(from_now)),
-        }
+        until(self.server.settings.limit(self.has_room()))
     }
 
-    /// By when a caller wants a connection. Where there is room for one more, he does not wait for a place:
-    /// the attempt to connect has a limit of its own then. Should others be faster, his limit is a longer one, but
-    /// not none.
     fn limit_by_steps(&self, timeouts: &Timeouts) -> Option<Option<Instant>> {
-        let connect_timeout = self.server.settings.connect_timeout;
-        let sooner = timeouts.create.filter(|create| *create < connect_timeout);
-        if timeouts.wait.is_none() && sooner.is_none() {
-            return Some(None);
-        }
-        let status = self.server.pool.status();
-        match (
-            status.in_use + status.waiting < status.max_size,
-            timeouts.wait,
-        ) {
-            (false, Some(Duration::ZERO)) => None,
-            (false, wait) => Some(wait.and_then(from_now)),
-            (true, wait) => {
-                let longest = || wait.map(|wait| wait.saturating_add(connect_timeout));
-                Some(sooner.or_else(longest).and_then(from_now))
-            }
-        }
+        let settings = &self.server.settings;
+        until(settings.limit_by_steps(timeouts, self.has_room()))
+    }
+
+    fn has_room(&self) -> bool {
+        has_room(&self.server.pool.status())
     }
 
     fn connection(&self, held: Pooled<Connector>) -> Connection {
-        let settings = &self.server.settings;
-        // The connections of a manager have their own.
-        let limit = settings.request_timeout.filter(|_| !settings.stepwise);
+        let limit = self.server.settings.own_limit();
         Connection::new(held, self.server.pool.clone(), limit, None)
     }
 
@@ -271,19 +251,9 @@ impl Pool {
     /// caller; they are closed when he drops them.
     pub fn retain(
         &self,
-        mut keep: impl FnMut(&MultiplexedConnection, Metrics) -> bool,
+        keep: impl FnMut(&MultiplexedConnection, Metrics) -> bool,
     ) -> RetainResult {
-        let (mut retained, mut removed) = (0, Vec::new());
-        self.server.pool.retain(|link| {
-            let (connection, metrics) = link.seen();
-            let kept = keep(connection, metrics);
-            match kept {
-                true => retained += 1,
-                false => removed.push(connection.clone()),
-            }
-            kept
-        });
-        RetainResult { retained, removed }
+        retain([&self.server.pool], keep)
     }
 
     /// A handle that does not keep the pool open.
@@ -348,8 +318,28 @@ impl WeakPool {
     }
 }
 
-fn from_now(limit: Duration) -> Option<Instant> {
-    now().checked_add(limit)
+/// Looks at every idle connection of each of these.
+pub(crate) fn retain<'a>(
+    pools: impl IntoIterator<Item = &'a wait_pool::Pool<Connector>>,
+    mut keep: impl FnMut(&MultiplexedConnection, Metrics) -> bool,
+) -> RetainResult {
+    let (mut retained, mut removed) = (0, Vec::new());
+    for pool in pools {
+        pool.retain(|link| {
+            let (connection, metrics) = link.seen();
+            let kept = keep(connection, metrics);
+            match kept {
+                true => retained += 1,
+                false => removed.push(connection.clone()),
+            }
+            kept
+        });
+    }
+    RetainResult { retained, removed }
+}
+
+fn until(limit: Option<Option<Duration>>) -> Option<Option<Instant>> {
+    limit.map(|limit| now().checked_add(limit?))
 }
 
 fn now() -> Instant {

@@ -1,35 +1,34 @@
 //! The pool for a master that sentinels watch.
 
+mod checkout;
 mod config;
+mod manager;
 mod names;
 mod node;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicUsize;
 
 use redis::aio::ConnectionLike;
 use redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
-    Value,
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
+    RedisFuture, Value,
 };
-use wait_pool::AcquireError;
 
-use crate::config::{Builder, check, secured};
+use crate::config::{Builder, check, check_runtime, secured};
 use crate::dispatch::Dispatch;
-use crate::error;
 use crate::handle::Handle;
 use crate::lookup::Lookup;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes, there};
-use crate::pinned::{self, Owner, To};
 use crate::readers::{ReadFrom, Zones};
 use crate::refresh::{Sentinels, Source, Topologies};
 use crate::settings::Settings;
 use crate::settings::topology::AddressMap;
-use crate::slot::Slot;
 
 pub use config::{Config, SentinelServerType};
+pub use manager::{IntoManager, Manager};
 pub use names::*;
 pub use node::{SentinelNodeConnectionInfo, TlsMode};
 
@@ -62,7 +61,8 @@ pub use node::{SentinelNodeConnectionInfo, TlsMode};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379", "redis://10.0.0.3:26379"];
-/// let mut pool = wait_pool_redis::sentinel::Pool::builder(sentinels, "features")
+/// let mut pool = wait_pool_redis::sentinel::Pool::builder(sentinels)
+///     .master_name("features")
 ///     .servers("redis://app:secret@servers/0") // user, password, database, TLS; the sentinels name the host
 ///     .max_size(8)
 ///     .build()?;
@@ -80,9 +80,10 @@ pub struct Pool {
 struct Group {
     dispatch: Arc<Dispatch>,
     topologies: Arc<Topologies>,
+    manager: Manager,
     db: i64,
-    request_timeout: Option<Duration>,
-    timeouts: Timeouts,
+    /// Goes up by one with every connection to a replica, which take turns.
+    turn: AtomicUsize,
     /// Of its handles.
     metrics: Metrics,
 }
@@ -91,6 +92,7 @@ struct Group {
 pub(crate) struct Watched {
     master: Arc<str>,
     servers: Option<Result<ConnectionInfo, BuildError>>,
+    server_type: SentinelServerType,
 }
 
 impl Default for Watched {
@@ -98,11 +100,26 @@ impl Default for Watched {
         Self {
             master: Arc::from(""),
             servers: None,
+            server_type: SentinelServerType::Master,
         }
     }
 }
 
 impl Builder<Pool> {
+    /// What the sentinels call the master, and with it its replicas. Has to be said, unless a [`Manager`] has said it.
+    pub fn master_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.watched.master = name.into();
+        self
+    }
+
+    /// Which of the servers [`Pool::get`] gives connections to. Default the master. With
+    /// [`SentinelServerType::Replica`] reads on the pool and its handles go to replicas, too, as
+    /// [`ReadFrom::PreferReplica`] has it, unless [`read_from`](Self::read_from) has something else.
+    pub fn server_type(mut self, kind: SentinelServerType) -> Self {
+        self.watched.server_type = kind;
+        self
+    }
+
     /// How the servers are reached: user, password, database, protocol and TLS (`rediss://`) of this URL, or of whatever
     /// else redis-rs takes. Host and port do not matter, the sentinels tell them. Default: no password, no
     /// TLS, database 0.
@@ -157,8 +174,16 @@ impl Builder<Pool> {
     /// # Errors
     ///
     /// Names the URL or the setting that makes no sense.
-    pub fn build(self) -> Result<Pool, BuildError> {
-        let Watched { master, servers } = self.watched;
+    pub fn build(mut self) -> Result<Pool, BuildError> {
+        check_runtime(self.runtime)?;
+        let Watched {
+            master,
+            servers,
+            server_type,
+        } = self.watched;
+        if server_type == SentinelServerType::Replica && !self.settings.read_from.asks_replicas() {
+            self.settings.read_from = ReadFrom::PreferReplica;
+        }
         if master.is_empty() {
             return Err(BuildError::Unfit("the master needs a name"));
         }
@@ -180,31 +205,46 @@ impl Builder<Pool> {
         let mut all = secured(all, self.tls)?;
         check(&all, &self.settings)?;
         let servers = all.pop().ok_or(BuildError::Unfit("no servers"))?;
-        Pool::new(all, servers, master, self.settings)
+        let manager = Manager {
+            sentinels: all,
+            master,
+            servers: Some(servers.clone()),
+            server_type,
+            named: self.settings.stepwise,
+        };
+        Pool::new(manager, servers, self.settings)
     }
 }
 
 impl Pool {
-    /// Starts to set up a pool for the master that the sentinels at these URLs watch under this name. Other sentinels are
-    /// found through them, and reached as the first of them is.
-    pub fn builder(
-        sentinels: impl IntoIterator<Item = impl IntoConnectionInfo>,
-        master_name: impl Into<Arc<str>>,
-    ) -> Builder<Self> {
-        let mut builder = Builder::new(sentinels, "max_size");
-        builder.watched.master = master_name.into();
+    /// Starts to set up a pool for the master that the sentinels at these URLs watch under a
+    /// [name](Builder::master_name). Other sentinels are found through them, and reached as the first of them is. In
+    /// the words of deadpool-redis it takes a [`Manager`].
+    pub fn builder(sentinels: impl IntoManager) -> Builder<Self> {
+        let manager = match sentinels.into_manager() {
+            Ok(manager) => manager,
+            Err(error) => return Builder::of(Err(error), Settings::new("max_size")),
+        };
+        let settings = match manager.named {
+            true => Settings::stepwise("max_size", AsyncConnectionConfig::new()),
+            false => Settings::new("max_size"),
+        };
+        let mut builder = Builder::of(Ok(manager.sentinels), settings);
+        builder.watched = Watched {
+            master: manager.master,
+            servers: manager.servers.map(Ok),
+            server_type: manager.server_type,
+        };
         builder
     }
 
     fn new(
-        sentinels: Vec<ConnectionInfo>,
+        manager: Manager,
         servers: ConnectionInfo,
-        master: Arc<str>,
         settings: Settings,
     ) -> Result<Self, BuildError> {
-        let startup = sentinels
-            .into_iter()
-            .filter_map(|info| Some((address(&info)?, info)));
+        let startup = manager.sentinels.iter().cloned();
+        let startup = startup.filter_map(|info| Some((address(&info)?, info)));
         let startup: Vec<_> = startup.collect();
         // Shows now what would be wrong with every server later.
         let (anywhere, name) = (NodeAddr::new("servers", 0), Arc::clone(&settings.name));
@@ -215,84 +255,20 @@ impl Pool {
             name,
         )?;
         let db = servers.redis_settings().db();
-        let request_timeout = settings.request_timeout;
+        let master = Arc::clone(&manager.master);
         let sentinels = Sentinels::new(master, startup, settings.for_sentinels());
         let nodes = Nodes::new(servers, settings.clone());
         let topologies = Arc::new(Topologies::new(nodes, Source::Sentinels(sentinels)));
         Ok(Self {
             group: Arc::new(Group {
-                timeouts: settings.timeouts(),
+                manager,
+                turn: AtomicUsize::new(fastrand::usize(..)),
                 metrics: Metrics::default(),
                 dispatch: Arc::new(Dispatch::new(Arc::clone(&topologies), settings)),
                 topologies,
                 db,
-                request_timeout,
             }),
         })
-    }
-
-    /// Takes a connection to the master for oneself, and waits for one at the bound, for at most
-    /// `request_timeout`, in which the master is looked up, too, if it is not known.
-    ///
-    /// On it every command may run. It goes back when it is dropped; if it is left in a state that
-    /// the next user would notice, it is replaced instead. Once there is another master, requests on it fail:
-    /// take another one.
-    ///
-    /// This hides [`AsyncCommands::get`](redis::AsyncCommands::get), which is there on a
-    /// [`handle`](Self::handle) and on a `&mut impl AsyncCommands`.
-    ///
-    /// Cancel-safe: nothing is lost by a dropped future.
-    ///
-    /// # Errors
-    ///
-    /// See [`PoolError`]. [`check_out`](Self::check_out) is the same with errors that say more.
-    pub async fn get(&self) -> Result<Connection, PoolError> {
-        self.hold().await.map_err(|refused| match refused {
-            Refused::Master(error) => PoolError::from(error),
-            Refused::Connection(addr, refused) => PoolError::of(&addr, refused),
-        })
-    }
-
-    /// [`get`](Self::get) with redis-rs's error, whose source is the core's, with all that a caller who
-    /// waited in vain was up against.
-    ///
-    /// # Errors
-    ///
-    /// No connection in time, no master, no way to connect, or the pool is closed. See the [crate's
-    /// documentation](crate#errors).
-    pub async fn check_out(&self) -> RedisResult<Connection> {
-        self.hold().await.map_err(|refused| match refused {
-            Refused::Master(error) => error,
-            Refused::Connection(addr, refused) => error::no_connection(&addr, refused),
-        })
-    }
-
-    /// Where a failover comes in between, the wait goes on in the line for the new master.
-    async fn hold(&self) -> Result<Connection, Refused> {
-        let topologies = &self.group.topologies;
-        let limit = self.group.request_timeout;
-        let now = tokio::time::Instant::now().into_std();
-        let deadline: Option<Instant> = limit.and_then(|limit| now.checked_add(limit));
-        // There is one shard, which has all slots.
-        let any = To::Slot(Slot::of(&[]));
-        loop {
-            let found = pinned::find_in_time(topologies, &any, deadline).await;
-            let node = found.map_err(Refused::Master)?;
-            let held = node.pool().request().deadline(deadline).get().await;
-            let refused = match held {
-                Ok(held) => {
-                    let pool = node.pool().clone();
-                    let owner = Owner::new(node, Arc::clone(topologies));
-                    return Ok(Connection::new(held, pool, limit, Some(owner)));
-                }
-                Err(refused) => refused,
-            };
-            let is_master = self.master().is_none_or(|master| master == *node.addr());
-            if is_master || !matches!(refused, AcquireError::Paused { .. }) {
-                topologies.request();
-                return Err(Refused::Connection(node.addr().clone(), refused));
-            }
-        }
     }
 
     /// A handle for commands, which is nothing but a redis-rs connection.
@@ -336,12 +312,6 @@ impl Pool {
     pub fn is_closed(&self) -> bool {
         self.group.topologies.is_closed()
     }
-}
-
-/// Why there is no connection.
-enum Refused {
-    Master(redis::RedisError),
-    Connection(NodeAddr, AcquireError<redis::RedisError>),
 }
 
 /// Cancel-safe: a dropped request leaves its connection in order. What has been sent may run all

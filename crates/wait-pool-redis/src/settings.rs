@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use deadpool::managed::{PoolConfig, Timeouts};
 use redis::AsyncConnectionConfig;
-use wait_pool::{Builder, Group, Manager, QueuePolicy};
+use wait_pool::{Builder, Group, Manager, QueuePolicy, Status};
 
 use crate::event::TopologyEvent;
 use crate::hook::Hooks;
@@ -148,6 +148,40 @@ impl Settings {
         timeouts
     }
 
+    /// How long a caller waits for a connection of his own. Without any wait there is nothing to be had at all.
+    pub(crate) fn limit(&self, has_room: bool) -> Option<Option<Duration>> {
+        match self.stepwise {
+            true => self.limit_by_steps(&self.timeouts(), has_room),
+            false => Some(self.request_timeout),
+        }
+    }
+
+    /// The same in the words of deadpool. Where there is room for one more, he does not wait for a place: the attempt to
+    /// connect has a limit of its own then. Should others be faster, his limit is a longer one, but not none.
+    pub(crate) fn limit_by_steps(
+        &self,
+        timeouts: &Timeouts,
+        has_room: bool,
+    ) -> Option<Option<Duration>> {
+        let sooner = timeouts
+            .create
+            .filter(|create| *create < self.connect_timeout);
+        match (has_room, timeouts.wait) {
+            (_, None) if sooner.is_none() => Some(None),
+            (false, Some(Duration::ZERO)) => None,
+            (false, wait) => Some(wait),
+            (true, wait) => {
+                let longest = || wait.map(|wait| wait.saturating_add(self.connect_timeout));
+                Some(sooner.or_else(longest))
+            }
+        }
+    }
+
+    /// How long a request on a connection of one's own may take. Those of a manager have limits of their own.
+    pub(crate) fn own_limit(&self) -> Option<Duration> {
+        self.request_timeout.filter(|_| !self.stepwise)
+    }
+
     /// The limit that the pools below have to a wait as a whole.
     pub(crate) fn core_wait_timeout(&self) -> Option<Duration> {
         self.wait_timeout.filter(|_| !self.stepwise)
@@ -155,7 +189,13 @@ impl Settings {
 
     /// For connections to sentinels, which have users and passwords of their own.
     pub(crate) fn for_sentinels(&self) -> Self {
+        let mut connect_timeout = self.connect_timeout;
+        if self.stepwise {
+            // Who hangs is asked within what redis-rs's own timeouts would be.
+            connect_timeout = connect_timeout.min(SENTINELS);
+        }
         Self {
+            connect_timeout,
             connection: own_deadlines(),
             ..self.clone()
         }
@@ -177,6 +217,14 @@ impl Settings {
 
 /// How long an attempt to connect or a check goes on that nobody has set a limit to.
 const AT_MOST: Duration = Duration::from_secs(60);
+
+/// How long a sentinel may take to answer where nobody has set a limit to opening a connection.
+const SENTINELS: Duration = Duration::from_secs(5);
+
+/// Whether a caller who comes now need not wait for others.
+pub(crate) const fn has_room(status: &Status) -> bool {
+    status.in_use + status.waiting < status.max_size
+}
 
 /// The pool and the request path have deadlines that cover more than redis-rs's.
 fn own_deadlines() -> AsyncConnectionConfig {

@@ -396,7 +396,7 @@ async fn a_slot_that_moves_meanwhile_loses_no_position() {
 #[tokio::test]
 async fn what_sentinels_watch_is_read_as_well() {
     let all = Sentinels::start("features").unwrap();
-    let pool = sentinel::Pool::builder(all.urls(), "features");
+    let pool = sentinel::Pool::builder(all.urls()).master_name("features");
     let pool = pool.request_timeout(LONG).build().unwrap();
     let mut write = redis::pipe();
     write.set("a", 1).ignore().hset("row", "f", 2).ignore();

@@ -20,7 +20,12 @@ use redis::{ClientTlsConfig, RedisResult, TlsCertificates};
 use testbed::{Authority, Cluster, Node, Sentinels, Server};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
-use wait_pool_redis::{NodeAddr, Pool, cluster, sentinel};
+use wait_pool_redis::cluster::{TopologyEvent, TopologyListener};
+use wait_pool_redis::sentinel::{SentinelNodeConnectionInfo, SentinelServerType};
+use wait_pool_redis::{
+    Config, ConnectionAddr, ConnectionInfo, Hook, Lookup, Manager, NodeAddr, Pool,
+    RedisConnectionInfo, cluster, sentinel,
+};
 
 /// Everything that has been written anywhere.
 static PAGE: Mutex<String> = Mutex::new(String::new());
@@ -139,7 +144,12 @@ async fn one_server(server: &Server) {
     let own = right.get().await.unwrap();
     shown(&right);
     shown(&right.status());
+    shown(right.manager());
+    shown(&right.weak());
+    shown(&right.handle());
     shown(&own);
+    look_up(right.lookup()).await;
+    look_up(at("service:wrong-sesame").build().unwrap().lookup()).await;
     drop(own);
     let mut busy = at("service:right-sesame").max_size(1).build().unwrap();
     let own = busy.get().await.unwrap();
@@ -175,7 +185,7 @@ async fn cluster(cluster: &Cluster) {
         let url = first
             .url()
             .replace("redis://", &format!("redis://{login}@"));
-        cluster::Pool::builder([url])
+        cluster::Pool::builder([url]).topology_listener(Ear)
     };
     let right = at("service:right-sesame");
     shown(&right);
@@ -183,6 +193,14 @@ async fn cluster(cluster: &Cluster) {
     fail(&mut right).await;
     shown(&right);
     shown(&right.status());
+    shown(&right.topology());
+    shown(&right.topology().map(|topology| topology.shards()));
+    shown(&right.totals());
+    shown(right.manager());
+    shown(&right.weak());
+    shown(&right.handle());
+    shown(&right.pin("key-of-a-person").await.unwrap());
+    look_up(right.lookup()).await;
     fail(&mut at("service:wrong-sesame").build().unwrap()).await;
     let mut told_by_one = right.clone();
     // A node that does not know the user any more.
@@ -204,7 +222,7 @@ async fn sentinels(all: &Sentinels) {
         let watcher = format!("redis://{watcher}@");
         let urls = all.urls().into_iter();
         let urls: Vec<_> = urls.map(|url| url.replace("redis://", &watcher)).collect();
-        let builder = sentinel::Pool::builder(urls, "features");
+        let builder = sentinel::Pool::builder(urls).master_name("features");
         builder.servers(format!("redis://{server}@any"))
     };
     let right = at("watcher:watch-sesame", "service:right-sesame");
@@ -214,6 +232,9 @@ async fn sentinels(all: &Sentinels) {
     shown(&right);
     shown(&right.handle());
     shown(&right.get().await.unwrap());
+    shown(right.manager());
+    shown(&right.weak());
+    look_up(right.lookup()).await;
     for (watcher, server) in [
         ("watcher:wrong-sesame", "service:right-sesame"),
         ("watcher:watch-sesame", "service:wrong-sesame"),
@@ -264,6 +285,133 @@ async fn tls(authority: &Authority, key: &str) {
     told(&Pool::builder("rediss://h").tls(broken).build().unwrap_err());
 }
 
+/// What is written as data: configurations, and how to connect.
+fn configurations() {
+    let own = || RedisConnectionInfo {
+        username: Some("service".to_owned()),
+        password: Some("config-sesame".to_owned()),
+        ..RedisConnectionInfo::default()
+    };
+    let info = || ConnectionInfo {
+        addr: ConnectionAddr::Tcp("h".to_owned(), 1),
+        redis: own(),
+    };
+    let url = "redis://service:config-sesame@h:1".to_owned();
+    let odd = "service:config-sesame@h".to_owned();
+    shown(&own());
+    shown(&info());
+    for url in [&url, &odd] {
+        let one = Config::from_url(url);
+        shown(&one);
+        let all = cluster::Config::from_urls(vec![url.clone()]);
+        shown(&all);
+        let watched = sentinel::Config::from_urls(
+            vec![url.clone()],
+            "features".to_owned(),
+            SentinelServerType::Master,
+        );
+        shown(&watched);
+        if url == &odd {
+            told(&one.create_pool(None).unwrap_err());
+            told(&all.create_pool(None).unwrap_err());
+            told(&watched.create_pool(None).unwrap_err());
+        }
+    }
+    let one = Config::from_connection_info(info());
+    shown(&one);
+    shown(&one.builder().unwrap());
+    shown(one.create_pool(None).unwrap().manager());
+    let all = cluster::Config {
+        connections: Some(vec![info()]),
+        ..cluster::Config::default()
+    };
+    shown(&all);
+    shown(&all.builder().unwrap());
+    shown(all.create_pool(None).unwrap().manager());
+    let node = SentinelNodeConnectionInfo {
+        tls_mode: None,
+        redis_connection_info: Some(own()),
+    };
+    shown(&node);
+    let mut watched = sentinel::Config::default().with_node_connection_info(Some(node.clone()));
+    watched.connections = Some(vec![info()]);
+    shown(&watched);
+    shown(&watched.builder().unwrap());
+    shown(watched.create_pool(None).unwrap().manager());
+
+    shown(&Manager::new(url.as_str()).unwrap());
+    told(&Manager::new(odd.as_str()).unwrap_err());
+    shown(&cluster::Manager::new(vec![url.as_str()], true).unwrap());
+    told(&cluster::Manager::new(vec![odd.as_str()], true).unwrap_err());
+    let watching = |url: &str| {
+        let (name, kind) = ("features".to_owned(), SentinelServerType::Replica);
+        sentinel::Manager::new(vec![url], name, Some(node.clone()), kind)
+    };
+    shown(&watching(&url).unwrap());
+    told(&watching(&odd).unwrap_err());
+    shown(&Hook::sync_fn(|_, _| Ok(())));
+}
+
+/// What is told of the topology is kept, and shown.
+struct Ear;
+
+impl TopologyListener for Ear {
+    fn on_event(&self, pool: &str, event: &TopologyEvent<'_>) {
+        write(pool);
+        shown(event);
+    }
+}
+
+/// Keys and values of lookups, those that fail above all.
+async fn look_up(lookup: Lookup) {
+    shown(&lookup);
+    let keys = ["key-of-a-person", "no-key-of-a-person"];
+    shown(&lookup.keys(keys));
+    let result = lookup.keys(keys).get::<u64>().await;
+    assert!(!result.is_complete());
+    for (_, error) in result.errors() {
+        told(error);
+    }
+    shown(&lookup.rows(["row-of-a-person"]));
+    let fields = || {
+        lookup
+            .rows(["row-of-a-person"])
+            .fields(["field-of-a-person"])
+    };
+    shown(&fields());
+    let rows = fields().get::<u64>().await;
+    rows.errors().for_each(|(_, error)| told(error));
+    let rows = lookup
+        .rows(keys)
+        .get_as::<std::collections::HashMap<String, u64>>();
+    rows.await.errors().for_each(|(_, error)| told(error));
+}
+
+/// What a server sends unasked.
+async fn messages(server: &Server) {
+    let url = server
+        .url()
+        .replace("redis://", "redis://service:right-sesame@");
+    let pool = Pool::builder(format!("{url}?protocol=resp3"))
+        .build()
+        .unwrap();
+    let mut own = pool.get().await.unwrap();
+    let mut messages = own.push_messages().unwrap();
+    own.subscribe("channel-of-a-person").await.unwrap();
+    let mut publish = redis::cmd("PUBLISH");
+    publish
+        .arg("channel-of-a-person")
+        .arg("message-of-a-person");
+    publish.exec_async(&mut pool.handle()).await.unwrap();
+    shown(&messages);
+    let confirmed = messages.recv().await.unwrap();
+    shown(&own);
+    shown(&pool);
+    // The message itself is redis-rs's, and the reader's to show.
+    drop(confirmed);
+    shown(&messages);
+}
+
 fn settings() {
     for url in [
         "carrot://user:sesame@h",
@@ -304,7 +452,7 @@ async fn refused() {
 }
 
 fn admit(node: &Node) {
-    run::<()>(node, "ACL SETUSER service on >right-sesame ~* +@all");
+    run::<()>(node, "ACL SETUSER service on >right-sesame ~* &* +@all");
 }
 
 /// One test, since what is written is collected for the whole process.
@@ -319,9 +467,11 @@ async fn secrets_are_nowhere() {
     recorder.install().unwrap();
 
     settings();
+    configurations();
     refused().await;
     let server = Server::start().unwrap();
     admit(&server);
+    messages(&server).await;
     one_server(&server).await;
     let nodes = Cluster::start(2, 0).unwrap();
     nodes.masters().iter().for_each(admit);
@@ -347,15 +497,21 @@ async fn secrets_are_nowhere() {
         "AuthenticationFailed",
         "db.client.connection",
         "NOAUTH",
+        "Refreshed",
+        "RefreshFailed",
     ] {
         assert!(has(text), "{text} should be there");
     }
     let body = |line: &&str| !line.starts_with("-----") && line.len() > 20;
     let secrets = key.lines().filter(body);
     let page = PAGE.lock().unwrap();
-    for secret in secrets.chain(["sesame", "key-of-a-person", "value-of-a-person"]) {
+    let compact = page.replace(char::is_whitespace, "");
+    for secret in secrets.chain(["sesame", "of-a-person"]) {
         let at = page.find(secret);
         let around = at.map(|at| &page[at.saturating_sub(200)..page.len().min(at + 200)]);
         assert_eq!(around, None, "{secret}");
+        let bytes = format!("{:?}", secret.as_bytes()).replace(' ', "");
+        let bytes = bytes.trim_matches(['[', ']']);
+        assert!(!compact.contains(bytes), "{secret}, in bytes");
     }
 }

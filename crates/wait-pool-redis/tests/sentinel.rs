@@ -19,7 +19,9 @@ use wait_pool_redis::{Builder, ReadFrom, sentinel};
 const NAME: &str = "features";
 
 fn builder(all: &Sentinels) -> Builder<sentinel::Pool> {
-    sentinel::Pool::builder(all.urls(), NAME).name("app")
+    sentinel::Pool::builder(all.urls())
+        .master_name(NAME)
+        .name("app")
 }
 
 async fn write(connection: &mut impl ConnectionLike, key: &str, value: u32) -> RedisResult<()> {
@@ -150,7 +152,8 @@ async fn requests_go_to_the_master_and_reads_to_replicas_if_wanted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_name_a_wrong_password_and_nobody_there() {
     let all = Sentinels::start(NAME).unwrap();
-    let mut stranger = sentinel::Pool::builder(all.urls(), "sessions")
+    let mut stranger = sentinel::Pool::builder(all.urls())
+        .master_name("sessions")
         .request_timeout(None)
         .build()
         .unwrap();
@@ -181,7 +184,9 @@ async fn a_wrong_name_a_wrong_password_and_nobody_there() {
         .map(|url| url.replace("redis://", "redis://watcher:mellon@"))
         .collect();
     let with = |urls: &[String], servers: &str| {
-        let builder = sentinel::Pool::builder(urls.to_vec(), NAME).name("app");
+        let builder = sentinel::Pool::builder(urls.to_vec())
+            .master_name(NAME)
+            .name("app");
         builder
             .servers(servers)
             .request_timeout(None)
@@ -336,7 +341,9 @@ async fn a_master_that_hangs_is_replaced_and_gets_nothing_when_it_comes_back() {
 async fn sentinels_that_die_are_done_without() {
     let all = Sentinels::start(NAME).unwrap();
     let first = &all.sentinels()[0];
-    let builder = sentinel::Pool::builder([first.url()], NAME).name("app");
+    let builder = sentinel::Pool::builder([first.url()])
+        .master_name(NAME)
+        .name("app");
     let mut pool = builder.build().unwrap();
     write(&mut pool, "a", 1).await.unwrap();
     until("it listens", || all.sentinels().iter().any(tells)).await;
@@ -349,7 +356,9 @@ async fn sentinels_that_die_are_done_without() {
 
     // One that hangs does not keep the others from telling.
     rest[0].stop();
-    let mut fresh = sentinel::Pool::builder(all.urls(), NAME).request_timeout(None);
+    let mut fresh = sentinel::Pool::builder(all.urls())
+        .master_name(NAME)
+        .request_timeout(None);
     fresh = fresh.connect_timeout(Duration::from_secs(600));
     let mut fresh = fresh.build().unwrap();
     assert_eq!(read(&mut fresh, "a").await.unwrap(), Some(2));
@@ -365,7 +374,9 @@ async fn a_sentinel_that_names_a_replica_is_not_believed() {
         let monitor = format!("SENTINEL MONITOR stale 127.0.0.1 {} 2", replica.port());
         run::<()>(watcher, &monitor);
     }
-    let pool = sentinel::Pool::builder(all.urls(), "stale").request_timeout(None);
+    let pool = sentinel::Pool::builder(all.urls())
+        .master_name("stale")
+        .request_timeout(None);
     let mut pool = pool.name("app").build().unwrap();
     let error = write(&mut pool, "a", 1).await.unwrap_err();
     assert!(

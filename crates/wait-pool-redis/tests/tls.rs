@@ -220,7 +220,8 @@ async fn sentinels_and_their_servers_are_reached_over_tls() {
     let options = SentinelOptions::new("features").tls(&tls);
     let all = Sentinels::start_with(options).unwrap();
     let urls = all.sentinels().iter().map(|node| node.tls_url().unwrap());
-    let mut pool = sentinel::Pool::builder(urls, "features")
+    let mut pool = sentinel::Pool::builder(urls)
+        .master_name("features")
         .name("app")
         .servers("rediss://any")
         .tls(trusting(&authority))

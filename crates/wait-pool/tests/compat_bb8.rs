@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bb8::ManageConnection;
-use wait_pool::compat::bb8::{Object, Pool};
+use wait_pool::compat::bb8::{Object, Pool, PooledConnection};
 
 /// `Send`, but not `Sync`.
 struct Wire {
@@ -120,4 +120,31 @@ async fn a_manager_that_panics_when_asked_loses_nothing() {
 
     let wire = Object::take(pool.get().await.unwrap());
     assert_eq!((wire.number, pool.status().size), (2, 0));
+}
+
+/// Written for bb8.
+async fn number(wire: PooledConnection<'_, Wires>) -> usize {
+    wire.number
+}
+
+#[tokio::test]
+async fn what_else_a_pool_of_bb8s_has() {
+    let pool = pool();
+    let counts = || {
+        let state = pool.state();
+        (state.connections, state.idle_connections)
+    };
+    assert_eq!(counts(), (0, 0));
+    let owned = pool.get_owned().await.unwrap();
+    assert_eq!(counts(), (1, 0));
+    let elsewhere = tokio::spawn(number(owned)).await.unwrap();
+    assert_eq!((elsewhere, counts()), (0, (1, 1)));
+
+    // It is none of the pool's, also at the bound.
+    let held = pool.get().await.unwrap();
+    let wire = pool.dedicated_connection().await.unwrap();
+    assert_eq!((wire.number, counts()), (1, (1, 0)));
+    assert_eq!(pool.manager().validated.load(SeqCst), 1);
+    drop(held);
+    assert_eq!(counts(), (1, 1));
 }

@@ -3,14 +3,18 @@
 use std::future::Future;
 use std::sync::{Arc, Weak};
 
+use redis::aio::MultiplexedConnection;
+
 use super::{Cluster, Manager, Pool};
 use crate::config::Builder;
 use crate::handle::Handle;
-pub use crate::pool_error::PoolError;
+use crate::pool::retain;
 
 pub use crate::error::BuildError;
 pub use crate::handle::ObjectId;
 pub use crate::hook::{Hook, HookError};
+pub use crate::pool::RetainResult;
+pub use crate::pool_error::PoolError;
 pub use crate::setup::{ConfigError, CreatePoolError};
 pub use crate::status::Status;
 pub use deadpool::Runtime;
@@ -47,6 +51,16 @@ impl Pool {
     /// [`Pool::resize`](crate::Pool::resize).
     pub fn resize(&self, max_size: usize) {
         self.cluster.topologies.nodes.resize(max_size.max(1));
+    }
+
+    /// Looks at every idle connection to each node, takes those out of the pool that `keep` does not want, and gives them
+    /// to the caller: see [`Pool::retain`](crate::Pool::retain). What [`get`](Self::get) gives is not affected, since it holds none.
+    pub fn retain(
+        &self,
+        keep: impl FnMut(&MultiplexedConnection, Metrics) -> bool,
+    ) -> RetainResult {
+        let all = self.cluster.topologies.nodes.present();
+        retain(all.iter().map(|node| node.pool()), keep)
     }
 
     /// The limits that the pool was given, in the words of deadpool: for each node's connections.

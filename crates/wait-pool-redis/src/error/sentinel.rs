@@ -41,6 +41,16 @@ pub(crate) fn outdated(master: &str, addr: &NodeAddr) -> RedisError {
     io::Error::new(io::ErrorKind::NotConnected, detail).into()
 }
 
+/// Connections are wanted to replicas, and there are none that are fit.
+pub(crate) fn no_replica(master: &NodeAddr) -> RedisError {
+    (
+        ErrorKind::NoValidReplicasFoundBySentinel,
+        "the sentinels know no replica that is fit to be read from",
+        format!("of the master {master}"),
+    )
+        .into()
+}
+
 /// An answer without sense.
 pub(crate) fn garbled(what: &'static str) -> RedisError {
     (

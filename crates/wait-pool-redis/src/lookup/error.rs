@@ -1,5 +1,7 @@
 //! Why a position of a lookup has no value.
 
+use std::fmt;
+
 use redis::{ErrorKind, ParsingError, RedisError};
 
 use crate::error::{Failure, FailureKind, timed_out};
@@ -8,7 +10,9 @@ use crate::node::NodeAddr;
 /// Why a position of a lookup has no value, not even the knowledge that there is none.
 ///
 /// It becomes a [`RedisError`] where one is wanted, with the kind that other requests have in the same case.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Shows no value: what redis-rs says of one that does not fit has the value in it, and is in
+/// [`Unfit`](Self::Unfit) for whoever wants it.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
     /// No answer by the deadline, or not even a connection.
@@ -52,8 +56,8 @@ pub enum LookupError {
     /// The server refused the command.
     #[error("the server refused: {0}")]
     Server(RedisError),
-    /// The value is there and cannot be made into the type asked for.
-    #[error("the value does not fit the type asked for: {0}")]
+    /// The value is there and cannot be made into the type asked for. What redis-rs says of that shows the value.
+    #[error("the value does not fit the type asked for")]
     Unfit(ParsingError),
     /// The request could not be made: the pool is closed, or there is no runtime.
     #[error("{0}")]
@@ -113,6 +117,32 @@ impl LookupError {
     #[must_use]
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::TimedOut { .. })
+    }
+}
+
+impl fmt::Debug for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, node, source) = match self {
+            Self::TimedOut { node, source } => ("TimedOut", node.as_ref(), source.as_ref()),
+            Self::NoConnection { node, source } => ("NoConnection", node.as_ref(), Some(source)),
+            Self::QueueFull { node, source } => ("QueueFull", node.as_ref(), Some(source)),
+            Self::ConnectionLost { node, source } => {
+                ("ConnectionLost", node.as_ref(), Some(source))
+            }
+            Self::Unserved(error) => ("Unserved", None, Some(error)),
+            Self::WrongType => ("WrongType", None, None),
+            Self::Server(error) => ("Server", None, Some(error)),
+            Self::Unfit(_) => ("Unfit", None, None),
+            Self::Client(error) => ("Client", None, Some(error)),
+        };
+        let mut shown = f.debug_struct(name);
+        if let Some(node) = node {
+            shown.field("node", node);
+        }
+        if let Some(source) = source {
+            shown.field("source", source);
+        }
+        shown.finish()
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a caller asks for: keys, whole rows, fields of rows.
 
+use std::fmt;
+
 use redis::{FromRedisValue, ParsingError, Value};
 
 use super::reads::{self, Reads, RowRead, Wanted};
 use super::{Lookup, LookupError, LookupResult};
 
 /// Keys that hold strings, to be read by [`get`](Self::get). Made by [`Lookup::keys`].
-#[derive(Debug)]
 #[must_use = "nothing is read until `get` is awaited"]
 pub struct Keys {
     lookup: Lookup,
@@ -35,7 +36,6 @@ impl Keys {
 }
 
 /// Keys that hold hashes. Made by [`Lookup::rows`].
-#[derive(Debug)]
 #[must_use = "nothing is read until `get` is awaited"]
 pub struct Rows {
     lookup: Lookup,
@@ -92,7 +92,6 @@ impl Rows {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 #[must_use = "nothing is read until `get` is awaited"]
 pub struct Fields {
     rows: Rows,
@@ -158,5 +157,36 @@ impl Lookup {
             decode(value).map_err(LookupError::Unfit)
         };
         LookupResult::new(answers.into_iter().map(position).collect())
+    }
+}
+
+/// Shows how many keys there are, not which.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("lookup", &self.lookup)
+            .field("keys", &self.keys.len())
+            .finish()
+    }
+}
+
+/// Shows how many keys there are, not which.
+impl fmt::Debug for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rows")
+            .field("lookup", &self.lookup)
+            .field("keys", &self.keys.len())
+            .finish()
+    }
+}
+
+/// Shows how many fields there are, not which.
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fields")
+            .field("rows", &self.rows)
+            .field("fields", &self.fields.len())
+            .field("how", &self.how)
+            .finish()
     }
 }

@@ -109,6 +109,18 @@ impl Snapshot {
         Some(Arc::clone(nodes[readers::choose(from, &readers, turn)]))
     }
 
+    /// The replica whose turn it is, of the first shard; one that is left out at the moment only if all are.
+    pub(crate) fn replica(&self, turn: usize) -> Option<Arc<Node>> {
+        let all = || self.replicas(0).iter();
+        let fit: Vec<_> = all().filter(|node| node.health().is_fit()).collect();
+        let choice = match fit.is_empty() {
+            true => all().collect(),
+            false => fit,
+        };
+        let at = turn.checked_rem(choice.len())?;
+        Some(Arc::clone(choice[at]))
+    }
+
     /// The primaries that serve slots, each with the lowest of them.
     pub(crate) fn serving(&self) -> impl Iterator<Item = (&Arc<Node>, Slot)> {
         let serving = |shard: usize| Some((&self.primaries[shard], self.topology.lowest(shard)?));

@@ -4,12 +4,10 @@ use std::fmt;
 
 use deadpool::Runtime;
 use deadpool::managed::PoolConfig;
-use redis::{ConnectionInfo as Info, IntoConnectionInfo, RedisResult};
 
-use super::Pool;
 use super::node::SentinelNodeConnectionInfo;
+use super::{Manager, Pool};
 use crate::config::Builder;
-use crate::readers::ReadFrom;
 use crate::setup::{ConfigError, ConnectionAddr, ConnectionInfo, CreatePoolError, shown_url};
 
 /// The configuration of a pool behind sentinels in the words of deadpool-redis.
@@ -82,23 +80,18 @@ impl Config {
     ///
     /// Both URLs and connection parameters, or a URL that is not understood.
     pub fn builder(&self) -> Result<Builder<Pool>, ConfigError> {
-        let sentinels: Vec<Info> = match (&self.urls, &self.connections) {
+        let (name, servers) = (self.master_name.clone(), self.node_connection_info.clone());
+        let kind = self.server_type;
+        let manager = match (&self.urls, &self.connections) {
             (Some(urls), None) => {
-                let urls = urls.iter().map(|url| url.as_str().into_connection_info());
-                urls.collect::<RedisResult<_>>()?
+                let urls = urls.iter().map(String::as_str).collect();
+                Manager::new(urls, name, servers, kind)?
             }
-            (None, Some(connections)) => connections.iter().cloned().map(Info::from).collect(),
-            (None, None) => vec![ConnectionInfo::default().into()],
+            (None, Some(connections)) => Manager::new(connections.clone(), name, servers, kind)?,
+            (None, None) => Manager::new(vec![ConnectionInfo::default()], name, servers, kind)?,
             (Some(_), Some(_)) => return Err(ConfigError::UrlAndConnectionSpecified),
         };
-        let servers = self.node_connection_info.clone().unwrap_or_default();
-        let builder = Pool::builder(sentinels, self.master_name.as_str())
-            .servers(servers.into_info())
-            .config(self.get_pool_config());
-        Ok(match self.server_type {
-            SentinelServerType::Master => builder,
-            SentinelServerType::Replica => builder.read_from(ReadFrom::PreferReplica),
-        })
+        Ok(Pool::builder(manager).config(self.get_pool_config()))
     }
 
     /// `pool`, or deadpool's defaults.
@@ -136,8 +129,7 @@ pub enum SentinelServerType {
     /// The master.
     #[default]
     Master,
-    /// Its replicas, for what only reads on the pool or a handle. All else is the master's here, and so are connections
-    /// of one's own.
+    /// Its replicas. On the pool or a handle they get what only reads, and all else is the master's.
     Replica,
 }
 

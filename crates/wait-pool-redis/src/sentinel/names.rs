@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Group, Pool};
+use super::{Group, Manager, Pool};
 use crate::config::Builder;
 
 pub use crate::connection::Connection;
 pub use crate::error::BuildError;
 pub use crate::handle::ObjectId;
 pub use crate::hook::{Hook, HookError};
+pub use crate::pool::RetainResult;
 pub use crate::pool_error::PoolError;
 pub use crate::setup::{ConfigError, CreatePoolError};
 pub use crate::status::Status;
@@ -28,9 +29,14 @@ impl Pool {
         self.group.topologies.nodes.resize(max_size.max(1));
     }
 
-    /// The limits that the pool was given, in the words of deadpool. `wait` covers opening a connection.
+    /// The limits that the pool was given, in the words of deadpool.
     pub fn timeouts(&self) -> Timeouts {
-        self.group.timeouts
+        self.group.topologies.nodes.settings().timeouts()
+    }
+
+    /// How the pool connects.
+    pub fn manager(&self) -> &Manager {
+        &self.group.manager
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

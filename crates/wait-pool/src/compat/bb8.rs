@@ -39,17 +39,22 @@
 //! [`std::error::Error`] that is `Sync`, which bb8 does not ask for.
 
 use std::fmt;
+use std::future::Future;
 
 use ::bb8::ManageConnection;
 
 use super::{Adapter, Foreign};
 use crate::builder::Builder;
+use crate::error::AcquireError;
 
 /// A pool of the connections of a manager for bb8.
 pub type Pool<M> = super::Pool<Managed<M>>;
 
 /// What such a pool gives.
 pub type Object<M> = super::Object<Managed<M>>;
+
+/// The same by bb8's name. It borrows nothing, whatever the lifetime.
+pub type PooledConnection<'a, M> = super::Object<Managed<M>>;
 
 /// A manager for bb8, as a [`Pool`] sees it.
 pub struct Managed<M>(M);
@@ -67,6 +72,47 @@ where
     pub fn manager(&self) -> &M {
         &(**self).manager().foreign.0
     }
+
+    /// `get`, by bb8's other name: what either gives owns its connection.
+    ///
+    /// # Errors
+    ///
+    /// As `get`.
+    #[track_caller]
+    pub fn get_owned(
+        &self,
+    ) -> impl Future<Output = Result<Object<M>, AcquireError<M::Error>>> + Send + '_ {
+        self.get()
+    }
+
+    /// Has the manager open a connection that is none of the pool's: neither its bound nor its timeouts hold for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the manager's `connect`.
+    pub async fn dedicated_connection(&self) -> Result<M::Connection, M::Error> {
+        self.manager().connect().await
+    }
+
+    /// How many connections there are, all from the same moment. `status` tells more.
+    pub fn state(&self) -> State {
+        let status = self.status();
+        State {
+            connections: status.size.try_into().unwrap_or(u32::MAX),
+            idle_connections: status.idle.try_into().unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// What [`state`](super::Pool::state) tells, by bb8's names. Its `statistics` are not here: they are
+/// [metrics](crate::Builder::metrics).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct State {
+    /// Connections that are open or being closed.
+    pub connections: u32,
+    /// Those of them that nobody uses.
+    pub idle_connections: u32,
 }
 
 impl<M: ManageConnection> Foreign for Managed<M>

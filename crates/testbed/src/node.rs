@@ -29,6 +29,8 @@ pub struct Node {
     binary: Binary,
     port: u16,
     tls_port: Option<u16>,
+    /// Whether it watches others instead of serving data.
+    sentinel: bool,
     dir: PathBuf,
     reaper: Arc<Reaper>,
     state: Mutex<State>,
@@ -75,6 +77,7 @@ impl Node {
             binary,
             port,
             tls_port,
+            sentinel: settings.iter().any(|(name, _)| name == "sentinel"),
             dir,
             reaper,
             state: Mutex::new(State {
@@ -215,8 +218,10 @@ impl Node {
     fn launch(&self) -> anyhow::Result<Child> {
         let program = self.binary.path.to_string_lossy();
         let settings = self.dir.join("server.conf");
-        let command = [&*program, &*settings.to_string_lossy()];
-        gate::launch(&self.reaper, &self.dir, &command)
+        let settings = settings.to_string_lossy();
+        let command = [&*program, &*settings, "--sentinel"];
+        let words = if self.sentinel { 3 } else { 2 };
+        gate::launch(&self.reaper, &self.dir, &command[..words])
     }
 
     fn end(&self, state: &mut State) -> anyhow::Result<()> {

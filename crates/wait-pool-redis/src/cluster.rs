@@ -1,38 +1,38 @@
 //! The pool for a cluster: a bounded pool per node, one handle over all.
 
+mod config;
+mod manager;
+mod names;
 mod totals;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisFuture, RedisResult,
-    ToSingleRedisArg, Value,
+    Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisFuture, RedisResult, ToSingleRedisArg,
+    Value,
 };
-use wait_pool::Status;
 
 use crate::config::Builder;
 use crate::connection::Connection as Own;
 use crate::dispatch::Dispatch;
-use crate::error::BuildError;
 use crate::handle::Handle;
 use crate::lookup::Lookup;
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pinned::{Owner, To};
-use crate::pool_error::PoolError;
+use crate::readers::ReadFrom;
 use crate::refresh::{self, Source, Topologies};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
 pub use crate::event::{Doubt, TopologyEvent, TopologyListener};
 pub use crate::topology::{ClusterShard, ClusterTopology};
-
-/// What [`Pool::get`] gives.
-pub type Connection = Handle;
+pub use config::Config;
+pub use manager::{IntoManager, Manager};
+pub use names::*;
 
 pub use totals::Totals;
 
@@ -87,14 +87,33 @@ pub struct Pool {
 struct Cluster {
     dispatch: Arc<Dispatch>,
     topologies: Arc<Topologies>,
-    request_timeout: Option<Duration>,
+    manager: Manager,
+    /// Of what `get` gives.
+    metrics: Metrics,
+    settings: Settings,
 }
 
 impl Pool {
     /// Starts to set up a pool for the cluster that the nodes at these URLs belong to. The other
     /// nodes are found through them; user, password and TLS are the first URL's for all.
-    pub fn builder(urls: impl IntoIterator<Item = impl IntoConnectionInfo>) -> Builder<Self> {
-        Builder::new(urls, "max_connections_per_node")
+    ///
+    /// The URLs are kept for ever. One with a host name is resolved each time it is needed, and if the name
+    /// stands for several addresses, as the one name of a whole cluster does, each of them is asked. A user needs
+    /// the right to run `CLUSTER SHARDS` or `CLUSTER SLOTS`; with `CLUSTER INFO`, nodes that have been left behind are
+    /// told apart.
+    ///
+    /// In the words of deadpool-redis it takes a [`Manager`]; `max_connections_per_node` is two for each processor
+    /// then, unless it is set.
+    pub fn builder(nodes: impl IntoManager) -> Builder<Self> {
+        let mut settings = Settings::new("max_connections_per_node");
+        let manager = nodes.into_manager();
+        if manager.as_ref().is_ok_and(Manager::is_named) {
+            settings.max_connections = PoolConfig::default().max_size;
+        }
+        if manager.as_ref().is_ok_and(Manager::reads_replicas) {
+            settings.read_from = ReadFrom::PreferReplica;
+        }
+        Builder::of(manager.map(Manager::into_infos), settings)
     }
 
     pub(crate) fn new(
@@ -102,6 +121,7 @@ impl Pool {
         settings: Settings,
     ) -> Result<Self, BuildError> {
         let template = servers[0].clone();
+        let manager = Manager::of(servers.clone(), settings.read_from.asks_replicas());
         let startup: Vec<_> = servers
             .into_iter()
             .filter_map(|info| match info.addr() {
@@ -120,15 +140,16 @@ impl Pool {
                 Arc::clone(&settings.name),
             )?;
         }
-        let request_timeout = settings.request_timeout;
         let nodes = Nodes::new(template, settings.clone());
         let source = Source::Cluster(refresh::Cluster::new(startup));
         let topologies = Arc::new(Topologies::new(nodes, source));
         Ok(Self {
             cluster: Arc::new(Cluster {
-                dispatch: Arc::new(Dispatch::new(Arc::clone(&topologies), settings)),
+                dispatch: Arc::new(Dispatch::new(Arc::clone(&topologies), settings.clone())),
                 topologies,
-                request_timeout,
+                manager,
+                metrics: Metrics::default(),
+                settings,
             }),
         })
     }
@@ -189,7 +210,7 @@ impl Pool {
     }
 
     async fn pin_to(&self, to: To) -> RedisResult<Own> {
-        let limit = self.cluster.request_timeout;
+        let limit = self.cluster.settings.request_timeout;
         let now = tokio::time::Instant::now().into_std();
         let deadline = limit.and_then(|limit| now.checked_add(limit));
         let (owner, held) = Owner::check_out(&self.cluster.topologies, to, deadline).await?;
@@ -218,6 +239,14 @@ impl Pool {
         Handle::from(self.clone())
     }
 
+    /// The sums of the figures of all nodes. Those of one node are from the same moment.
+    pub fn status(&self) -> Status {
+        let closed = self.is_closed();
+        let each = self.status_by_node().into_iter();
+        let each = each.map(|(_, status)| Status::new(status, closed));
+        each.fold(Status::default(), Status::plus)
+    }
+
     /// Who serves which slots, as far as the pool knows by now; `None` before the first request. Asks
     /// nobody.
     pub fn topology(&self) -> Option<ClusterTopology> {
@@ -227,8 +256,12 @@ impl Pool {
 
     /// The figures of every node that a request has been sent to or the topology names as a
     /// primary, in the order of their addresses.
-    pub fn status(&self) -> Vec<(NodeAddr, Status)> {
+    pub fn status_by_node(&self) -> Vec<(NodeAddr, wait_pool::Status)> {
         self.cluster.topologies.nodes.status()
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.cluster.metrics
     }
 
     /// The figures of all nodes together.
@@ -281,7 +314,13 @@ impl ConnectionLike for Pool {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("nodes", &self.status())
+            .field("nodes", &self.status_by_node())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.manager.fmt(f)
     }
 }

@@ -1,6 +1,7 @@
 //! The builder of both kinds of pool, and the settings that make no sense.
 
 mod limits;
+mod names;
 mod topology;
 
 use std::fmt;
@@ -8,7 +9,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use deadpool::Runtime;
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
 
 use crate::cluster;
 use crate::error::BuildError;
@@ -16,6 +18,7 @@ use crate::keys::ModuleCommand;
 use crate::node::NodeAddr;
 use crate::pool::Pool;
 use crate::readers::{ReadFrom, Zones};
+use crate::sentinel::Watched;
 use crate::settings::Settings;
 #[cfg(feature = "tls-rustls")]
 use crate::tls::check as check_tls;
@@ -41,7 +44,11 @@ use crate::tls::check as check_tls;
 pub struct Builder<T> {
     pub(crate) servers: Result<Vec<ConnectionInfo>, BuildError>,
     pub(crate) settings: Settings,
+    runtime: Option<Runtime>,
     max_connections: Option<usize>,
+    /// What every server that speaks TLS is reached with: of this address the certificates count.
+    pub(crate) tls: Option<Result<ConnectionAddr, BuildError>>,
+    pub(crate) watched: Watched,
     target: PhantomData<fn() -> T>,
 }
 
@@ -53,10 +60,17 @@ impl<T> Builder<T> {
         let servers = urls
             .into_iter()
             .map(IntoConnectionInfo::into_connection_info);
+        Self::of(servers.collect(), Settings::new(bound))
+    }
+
+    pub(crate) fn of(servers: RedisResult<Vec<ConnectionInfo>>, settings: Settings) -> Self {
         Self {
-            servers: servers.collect::<Result<_, _>>().map_err(BuildError::Url),
-            settings: Settings::new(bound),
+            servers: servers.map_err(BuildError::Url),
+            settings,
+            runtime: None,
             max_connections: None,
+            tls: None,
+            watched: Watched::default(),
             target: PhantomData,
         }
     }
@@ -160,7 +174,8 @@ impl Builder<Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(self) -> Result<Pool, BuildError> {
-        let servers = self.servers?;
+        check_runtime(self.runtime)?;
+        let servers = secured(self.servers?, self.tls)?;
         check(&servers, &self.settings)?;
         let [server] = <[_; 1]>::try_from(servers)
             .map_err(|_| BuildError::Unfit("a pool for one server takes one URL"))?;
@@ -198,8 +213,9 @@ impl Builder<cluster::Pool> {
     ///
     /// Names the URL or the setting that makes no sense.
     pub fn build(mut self) -> Result<cluster::Pool, BuildError> {
+        check_runtime(self.runtime)?;
         self.settings.core.group = self.group()?;
-        let servers = self.servers?;
+        let servers = secured(self.servers?, self.tls)?;
         check(&servers, &self.settings)?;
         let Some(first) = servers.first() else {
             return Err(BuildError::Unfit(
@@ -234,7 +250,53 @@ impl<T> fmt::Debug for Builder<T> {
     }
 }
 
-fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildError> {
+/// The servers, with the certificates that were set.
+pub(crate) fn secured(
+    servers: Vec<ConnectionInfo>,
+    tls: Option<Result<ConnectionAddr, BuildError>>,
+) -> Result<Vec<ConnectionInfo>, BuildError> {
+    let Some(tls) = tls.transpose()? else {
+        return Ok(servers);
+    };
+    let ConnectionAddr::TcpTls {
+        tls_params: certificates,
+        ..
+    } = tls
+    else {
+        return Ok(servers);
+    };
+    let mut any = false;
+    let secured = servers
+        .into_iter()
+        .map(|server| match server.addr().clone() {
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure,
+                ..
+            } => {
+                any = true;
+                let tls_params = certificates.clone();
+                server.set_addr(ConnectionAddr::TcpTls {
+                    host,
+                    port,
+                    insecure,
+                    tls_params,
+                })
+            }
+            _ => server,
+        });
+    let secured = secured.collect();
+    match any {
+        true => Ok(secured),
+        false => Err(BuildError::Setting {
+            setting: "tls",
+            reason: "the URLs have to be rediss://",
+        }),
+    }
+}
+
+pub(crate) fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildError> {
     if settings.request_timeout == Some(Duration::ZERO) {
         return Err(BuildError::Unfit(
             "request_timeout: no request could succeed",
@@ -260,4 +322,12 @@ fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(), BuildErr
 #[cfg(not(feature = "tls-rustls"))]
 const fn check_tls(_: &[ConnectionInfo], _: &Settings) -> Result<(), BuildError> {
     Ok(())
+}
+
+/// Timers and connections are tokio's.
+const fn check_runtime(runtime: Option<Runtime>) -> Result<(), BuildError> {
+    match runtime {
+        None | Some(Runtime::Tokio1) => Ok(()),
+        _ => Err(BuildError::NoRuntimeSpecified),
+    }
 }

@@ -81,11 +81,12 @@ pub struct Connection {
 
 impl Connection {
     pub(crate) fn new(
-        held: Pooled<Connector>,
+        mut held: Pooled<Connector>,
         pool: wait_pool::Pool<Connector>,
         limit: Option<Duration>,
         owner: Option<Owner>,
     ) -> Self {
+        held.hand_out();
         Self {
             reached: OnceLock::new(),
             own: Arc::new(Own::new(held, pool, limit, owner)),
@@ -114,6 +115,7 @@ impl Connection {
     }
 
     async fn command(&mut self, cmd: &Cmd) -> RedisResult<Value> {
+        self.own.check()?;
         let Some(change) = keys::session(cmd) else {
             let request = self.request(Kind::Plain, [cmd]);
             let mut connection = self.connection();
@@ -154,6 +156,7 @@ impl Connection {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
+        self.own.check()?;
         self.check_pipeline(pipeline)?;
         let changing = pipeline.cmd_iter().any(keys::touches_session);
         let kind = match pipeline.is_transaction() {

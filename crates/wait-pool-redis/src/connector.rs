@@ -3,13 +3,17 @@
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
 mod closed;
+mod introduction;
 mod reading;
+
+mod history;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use deadpool::managed::Metrics;
 use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
 use redis::io::AsyncDNSResolver;
 use redis::{
@@ -25,6 +29,7 @@ use crate::settings::Settings;
 use crate::settings::topology::Resolver;
 
 pub(crate) use closed::closed;
+use introduction::introduction;
 use reading::Zone;
 
 /// Opens connections to one server.
@@ -201,34 +206,6 @@ pub(crate) async fn addresses(
     })
 }
 
-/// What a server is told of who is there: for people who read `CLIENT LIST`, so nobody waits for the
-/// answers, and a server that knows no `CLIENT SETINFO` (before 7.2) or a user that may not run it does no harm.
-///
-/// redis-rs has told its own name and version in the handshake; its name becomes
-/// `redis-rs(wait-pool-redis_v…)`, [as is the custom](https://redis.io/docs/latest/commands/client-setinfo/)
-/// of what stands on another library, unless the application has set or forbidden it.
-fn introduction(info: &ConnectionInfo, name: &str) -> Vec<Cmd> {
-    let mut commands = Vec::new();
-    if !name.is_empty() {
-        commands.push(redis::cmd("CLIENT").arg("SETNAME").arg(name).take());
-    }
-    let settings = info.redis_settings();
-    if !settings.skip_set_lib_name() && settings.lib_name().is_none() {
-        let library = redis::cmd("CLIENT")
-            .arg("SETINFO")
-            .arg("LIB-NAME")
-            .arg(LIBRARY)
-            .take();
-        commands.push(library);
-    }
-    for cmd in &mut commands {
-        cmd.set_no_response(true);
-    }
-    commands
-}
-
-const LIBRARY: &str = concat!("redis-rs(wait-pool-redis_v", env!("CARGO_PKG_VERSION"), ")");
-
 impl wait_pool::Manager for Connector {
     type Connection = Link;
     type Error = redis::RedisError;
@@ -239,6 +216,8 @@ impl wait_pool::Manager for Connector {
             connection,
             pushes,
             dead: AtomicBool::new(false),
+            metrics: Metrics::default(),
+            used: false,
         })
     }
 
@@ -274,6 +253,10 @@ pub(crate) struct Link {
     /// None where the protocol has no pushes.
     pushes: Option<Weak<Pushes>>,
     dead: AtomicBool,
+    /// Of those who had it for themselves.
+    metrics: Metrics,
+    /// Somebody had it for himself.
+    used: bool,
 }
 
 impl Link {

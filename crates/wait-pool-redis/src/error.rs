@@ -5,37 +5,23 @@
 //! original as their source. Where only some positions of a pipeline are concerned they become
 //! [`Value::ServerError`]s of those positions, with a code of their own.
 
+mod build;
+mod sentinel;
+mod topology;
+
 use std::io;
 use std::sync::Arc;
 
 use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use wait_pool::{AcquireError, ConnectError};
 
-use crate::event::Doubt;
 use crate::node::NodeAddr;
 
-/// A setting that makes no sense, refused when a pool is built.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// A setting, by the name that the builder has for it.
-    #[error("{setting}: {reason}")]
-    Setting {
-        /// The builder's method.
-        setting: &'static str,
-        /// Why its value makes no sense.
-        reason: &'static str,
-    },
-    /// A URL that redis-rs does not understand.
-    #[error("the URL is not understood: {0}")]
-    Url(RedisError),
-    /// Certificates that are not understood.
-    #[error("tls: {0}")]
-    Tls(RedisError),
-    /// A URL that this kind of pool has no use for.
-    #[error("the URL does not fit: {0}")]
-    Unfit(&'static str),
-}
+pub use build::BuildError;
+pub(crate) use sentinel::{
+    demoted, garbled, no_master, no_sentinel, no_such_master, outdated, replaced,
+};
+pub(crate) use topology::{cut_short, doubtful, no_slots, no_topology};
 
 /// Why a command has no answer.
 #[derive(Clone, Debug)]
@@ -268,25 +254,18 @@ pub(crate) fn closed() -> RedisError {
     (ErrorKind::Client, "the pool is closed").into()
 }
 
-/// A node did not tell the topology.
-pub(crate) fn no_topology(node: &NodeAddr, error: RedisError) -> RedisError {
-    let hint = match error.detail() {
-        Some(detail) if detail.contains("cluster support disabled") => {
-            " (it is no cluster: use wait_pool_redis::Pool)"
-        }
-        _ => "",
-    };
-    let told = format!("node {node} does not tell the topology: {error}{hint}");
-    match error.kind() {
+/// An error that shows as `cause` does, with other words.
+fn of_the_kind(cause: &RedisError, title: &'static str, told: String) -> RedisError {
+    match cause.kind() {
         ErrorKind::Io => {
-            let timed_out = error.is_timeout().then_some(io::ErrorKind::TimedOut);
-            let refused = error
+            let timed_out = cause.is_timeout().then_some(io::ErrorKind::TimedOut);
+            let refused = cause
                 .is_connection_refusal()
                 .then_some(io::ErrorKind::ConnectionRefused);
             let kind = timed_out.or(refused).unwrap_or(io::ErrorKind::NotConnected);
             io::Error::new(kind, told).into()
         }
-        kind => (kind, "the cluster is not known", told).into(),
+        kind => (kind, title, told).into(),
     }
 }
 
@@ -325,24 +304,6 @@ pub(crate) fn no_such_node(node: &NodeAddr) -> RedisError {
         detail,
     )
         .into()
-}
-
-/// No node of the cluster serves any slot.
-pub(crate) fn no_slots() -> RedisError {
-    let detail = "no node that was asked knows of a slot that is served".to_owned();
-    redis::make_extension_error("CLUSTERDOWN".to_owned(), Some(detail))
-}
-
-/// What nodes tell of the cluster is not believed, and nobody confirms it.
-pub(crate) fn doubtful(node: &NodeAddr, doubt: Doubt) -> RedisError {
-    let detail = format!("node {node} is not believed: {doubt}; and nobody else says the same");
-    (ErrorKind::Client, "the topology is in doubt", detail).into()
-}
-
-/// The task that looks up the topology ended, with its runtime most likely.
-pub(crate) fn cut_short() -> RedisError {
-    let detail = "the look-up of the topology was cut short (a runtime that ended, or none)";
-    io::Error::new(io::ErrorKind::Interrupted, detail).into()
 }
 
 /// redis-rs makes server errors in its parser only, so this one is parsed.

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
+use deadpool::managed::Metrics;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, Value};
 
 use crate::cluster;
 use crate::pool::Pool;
+use crate::sentinel;
 
 /// A pool as a redis-rs connection, and nothing else.
 ///
-/// Made by [`Pool::handle`] and [`cluster::Pool::handle`]. It stands wherever a `MultiplexedConnection`, a
+/// Made by [`Pool::handle`], [`cluster::Pool::handle`] and [`sentinel::Pool::handle`]. It stands wherever a `MultiplexedConnection`, a
 /// `ConnectionManager` or a `ClusterConnection` stands: commands, pipelines,
 /// [`AsyncCommands`](redis::AsyncCommands) and scripts run on it, from any number of clones at once. What is said of
 /// commands on the pool holds here, too. A pool has a method `get` of its own, so that
@@ -41,6 +43,7 @@ pub struct Handle {
 enum To {
     Server(Pool),
     Cluster(cluster::Pool),
+    Sentinel(sentinel::Pool),
 }
 
 impl From<Pool> for Handle {
@@ -59,12 +62,54 @@ impl From<cluster::Pool> for Handle {
     }
 }
 
+impl From<sentinel::Pool> for Handle {
+    fn from(pool: sentinel::Pool) -> Self {
+        Self {
+            to: To::Sentinel(pool),
+        }
+    }
+}
+
 impl Handle {
+    /// The handle. There is no connection in it that could be taken out of the pool: it is here for code written
+    /// for deadpool-redis, where a connection to a cluster has it.
+    #[must_use]
+    pub fn take(this: Self) -> Self {
+        this
+    }
+
+    /// The one id: all handles of a pool are the same to it. It is here for code written for deadpool-redis, as
+    /// [`metrics`](Self::metrics) is.
+    pub fn id(this: &Self) -> ObjectId {
+        let _ = this;
+        ObjectId(0)
+    }
+
+    /// Since when the pool is there. It is never recycled.
+    pub fn metrics(this: &Self) -> &Metrics {
+        match &this.to {
+            To::Server(pool) => pool.metrics(),
+            To::Cluster(pool) => pool.metrics(),
+            To::Sentinel(pool) => pool.metrics(),
+        }
+    }
+
     fn connection(&mut self) -> &mut (dyn ConnectionLike + Send) {
         match &mut self.to {
             To::Server(pool) => pool,
             To::Cluster(pool) => pool,
+            To::Sentinel(pool) => pool,
         }
+    }
+}
+
+/// Which of a pool's objects it is, by deadpool's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(usize);
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -88,6 +133,7 @@ impl ConnectionLike for Handle {
         match &self.to {
             To::Server(pool) => pool.get_db(),
             To::Cluster(pool) => pool.get_db(),
+            To::Sentinel(pool) => pool.get_db(),
         }
     }
 }
@@ -98,6 +144,7 @@ impl fmt::Debug for Handle {
         match &self.to {
             To::Server(pool) => handle.field(pool),
             To::Cluster(pool) => handle.field(pool),
+            To::Sentinel(pool) => handle.field(pool),
         };
         handle.finish()
     }

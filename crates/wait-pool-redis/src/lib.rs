@@ -6,7 +6,8 @@
 //!
 //! - [`Pool`]: one server. [`Pool::get`] gives a [`Connection`] of one's own.
 //! - [`cluster::Pool`]: a cluster, with a pool per node.
-//! - [`Builder`]: the settings of both.
+//! - [`sentinel::Pool`]: the master that sentinels watch, and its replicas.
+//! - [`Builder`]: the settings of all.
 //!
 //! # Errors
 //!
@@ -18,6 +19,7 @@
 //! | as many wait for a connection to a node as `max_waiters` allows | `is_io_error()`, and none of the others |
 //! | nobody listens at a node | `is_connection_refusal()` |
 //! | the connection was lost; a write may have run | `is_connection_dropped()` |
+//! | the sentinels know no master of this name | `kind()` is `MasterNameNotFoundBySentinel` |
 //! | a wrong password or user | `kind()` is `AuthenticationFailed` |
 //! | a command that needs a connection of its own, or a closed pool | `kind()` is `Client` |
 //! | some positions of a pipeline have no answer | per position, `code()` is `TIMEOUT`, `QUEUEFULL`, `NOCONNECTION`, `CONNECTIONLOST` or `CLUSTERDOWN` |
@@ -64,8 +66,10 @@ mod dispatch;
 mod error;
 mod event;
 mod handle;
+mod hook;
 mod keys;
 mod lookup;
+mod manager;
 mod node;
 mod nodes;
 mod pinned;
@@ -77,22 +81,34 @@ mod readers;
 mod redirect;
 mod refresh;
 mod route;
+pub mod sentinel;
 mod session;
 mod settings;
+mod setup;
 mod slot;
+mod status;
 #[cfg(feature = "tls-rustls")]
 mod tls;
 mod topology;
+mod turns;
 
 pub use config::Builder;
 pub use connection::{Connection, PushMessages};
-pub use deadpool::managed::TimeoutType;
+pub use deadpool::Runtime;
+pub use deadpool::managed::{Metrics, PoolConfig, QueueMode, TimeoutType, Timeouts};
 pub use error::BuildError;
-pub use handle::Handle;
+pub use handle::{Handle, ObjectId};
+pub use hook::{Hook, HookError, HookFuture, HookResult};
 pub use keys::{ModuleCommand, ResponsePolicy};
 pub use lookup::{Fields, Keys, Lookup, LookupError, LookupResult, RowRead, Rows};
+pub use manager::{IntoManager, Manager};
 pub use node::NodeAddr;
-pub use pool::Pool;
-pub use pool_error::{HookError, PoolError};
+pub use pool::{Object, Pool, PoolBuilder, RetainResult, WeakPool};
+pub use pool_error::PoolError;
 pub use readers::ReadFrom;
+pub use setup::{
+    Config, ConfigError, ConnectionAddr, ConnectionInfo, CreatePoolError, ProtocolVersion,
+    RedisConnectionInfo,
+};
 pub use slot::Slot;
+pub use status::Status;

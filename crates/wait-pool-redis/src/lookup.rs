@@ -28,8 +28,8 @@ use crate::dispatch::Dispatch;
 
 /// Reads many keys, or many rows of hash fields, and tells of each position what became of it.
 ///
-/// Made by [`Pool::lookup`](crate::Pool::lookup) and
-/// [`cluster::Pool::lookup`](crate::cluster::Pool::lookup). It is a handle with settings: a clone costs as
+/// Made by [`Pool::lookup`](crate::Pool::lookup), [`cluster::Pool::lookup`](crate::cluster::Pool::lookup) and
+/// [`sentinel::Pool::lookup`](crate::sentinel::Pool::lookup). It is a handle with settings: a clone costs as
 /// much as two `Arc`s.
 ///
 /// What is sent to a node goes in chunks of at most [`chunk_commands`](Self::chunk_commands) and

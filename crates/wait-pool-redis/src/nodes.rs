@@ -18,6 +18,7 @@ use crate::plan::Outgoing;
 use crate::readers::ReadFrom;
 use crate::settings::Settings;
 use crate::topology::Topology;
+use crate::turns::hook_up;
 
 pub(crate) use health::Health;
 
@@ -42,12 +43,12 @@ impl Node {
         let connector = Connector::new(info, settings).map_err(BuildError::Url)?;
         let pool = settings
             .core
-            .apply(Pool::builder(connector))
+            .apply(hook_up(Pool::builder(connector), &settings.hooks))
             .name(pool_name)
             .max_size(settings.max_connections)
             .max_leases(settings.max_leases)
             .max_connecting(settings.max_connecting)
-            .wait_timeout(settings.wait_timeout)
+            .wait_timeout(settings.core_wait_timeout())
             .connect_timeout(settings.connect_timeout)
             .check_idle_after(settings.check_idle_after)
             .connect_backoff(settings.connect_backoff.0, settings.connect_backoff.1)
@@ -182,7 +183,16 @@ struct Known {
     /// Those that have left and may still be in use. If one comes back, it is the same: two pools for
     /// one address would have twice the bound.
     departed: HashMap<NodeAddr, Weak<Node>>,
+    /// The bound on connections to each, where it is another one than at the beginning.
+    resized: Option<usize>,
     closed: bool,
+}
+
+impl Known {
+    fn all(&self) -> Vec<Arc<Node>> {
+        let departed = self.departed.values().filter_map(Weak::upgrade);
+        self.present.values().cloned().chain(departed).collect()
+    }
 }
 
 /// Makes nodes and keeps those that the cluster has.
@@ -222,15 +232,20 @@ impl Nodes {
         let returned = known.departed.remove(addr).and_then(|node| node.upgrade());
         let node = match returned {
             Some(node) => node,
-            None => self.make(addr)?,
+            None => self.make(addr, known.resized)?,
         };
         known.present.insert(addr.clone(), Arc::clone(&node));
+        drop(known);
+        // One that went as a master that was replaced has been left to itself.
+        node.pool.ready();
         Ok(node)
     }
 
-    fn make(&self, addr: &NodeAddr) -> RedisResult<Arc<Node>> {
+    fn make(&self, addr: &NodeAddr, resized: Option<usize>) -> RedisResult<Arc<Node>> {
         let name = format!("{}/{addr}", self.settings.name);
-        let node = Node::new(addr.clone(), self.info(addr), &self.settings, name.into());
+        let mut settings = self.settings.clone();
+        settings.max_connections = resized.unwrap_or(settings.max_connections);
+        let node = Node::new(addr.clone(), self.info(addr), &settings, name.into());
         Ok(Arc::new(node.map_err(error::unusable)?))
     }
 
@@ -254,21 +269,7 @@ impl Nodes {
     /// How to connect to a node: as to the startup nodes, but there.
     pub(crate) fn info(&self, addr: &NodeAddr) -> ConnectionInfo {
         let addr = self.settings.finding.address_map.reached_at(addr);
-        let (host, port) = (addr.host().to_owned(), addr.port());
-        let there = match self.template.addr().clone() {
-            ConnectionAddr::TcpTls {
-                insecure,
-                tls_params,
-                ..
-            } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure,
-                tls_params,
-            },
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        self.template.clone().set_addr(there)
+        there(&self.template, &addr)
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -292,16 +293,46 @@ impl Nodes {
         &self.settings
     }
 
+    /// Changes the bound on connections to each node, those that are yet to come included.
+    pub(crate) fn resize(&self, max_connections: usize) {
+        let mut known = self.known.lock();
+        known.resized = Some(max_connections);
+        let all = known.all();
+        drop(known);
+        for node in all {
+            // What it could refuse is 0.
+            let _ = node.pool.resize(max_connections);
+        }
+    }
+
     pub(crate) fn close(&self) {
         let mut known = self.known.lock();
         known.closed = true;
-        let departed: Vec<_> = known.departed.values().filter_map(Weak::upgrade).collect();
-        let all: Vec<_> = known.present.values().cloned().chain(departed).collect();
+        let all = known.all();
         drop(known);
         for node in all {
             node.pool.close();
         }
     }
+}
+
+/// The same connection to another address.
+pub(crate) fn there(template: &ConnectionInfo, addr: &NodeAddr) -> ConnectionInfo {
+    let (host, port) = (addr.host().to_owned(), addr.port());
+    let there = match template.addr().clone() {
+        ConnectionAddr::TcpTls {
+            insecure,
+            tls_params,
+            ..
+        } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure,
+            tls_params,
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    template.clone().set_addr(there)
 }
 
 impl fmt::Debug for Nodes {

@@ -66,6 +66,23 @@ impl Owner {
         }
     }
 
+    /// For a connection to the master that sentinels name.
+    pub(crate) const fn new(node: Arc<Node>, topologies: Arc<Topologies>) -> Self {
+        Self { node, topologies }
+    }
+
+    /// Whether sentinels have named another master. In a cluster the node itself says so.
+    pub(crate) fn check(&self) -> RedisResult<()> {
+        if self.topologies.is_sharded() {
+            return Ok(());
+        }
+        let known = self.topologies.known();
+        match known.is_some_and(|known| known.topology.primary(0) != self.node.addr()) {
+            true => Err(error::replaced(self.node.addr())),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn node(&self) -> &Node {
         &self.node
     }

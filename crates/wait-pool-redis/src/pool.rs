@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
-use redis::aio::ConnectionLike;
+use deadpool::managed::{Metrics, TimeoutType, Timeouts};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
-    Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisError, RedisFuture,
-    RedisResult, Value,
+    Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisError, RedisFuture, RedisResult, Value,
 };
-use wait_pool::{AcquireError, Pooled, Status};
+use wait_pool::{AcquireError, Pooled, TryAcquireError};
 
 use crate::config::Builder;
 use crate::connection::Connection;
@@ -19,11 +19,13 @@ use crate::dispatch::Dispatch;
 use crate::error::{self, BuildError};
 use crate::handle::Handle;
 use crate::lookup::Lookup;
+use crate::manager::{IntoManager, Manager};
 use crate::node::NodeAddr;
 use crate::nodes::{Node, Nodes};
 use crate::pool_error::PoolError;
 use crate::refresh::Topologies;
 use crate::settings::Settings;
+use crate::status::Status;
 
 /// A bounded pool of connections to one Redis or Valkey server.
 ///
@@ -62,14 +64,22 @@ struct Server {
     pool: wait_pool::Pool<Connector>,
     addr: NodeAddr,
     db: i64,
-    request_timeout: Option<Duration>,
+    settings: Settings,
+    manager: Manager,
+    /// Of its handles.
+    metrics: Metrics,
 }
 
 impl Pool {
     /// Starts to set up a pool for the server at a URL, or with any other connection parameters
-    /// that redis-rs takes.
-    pub fn builder(url: impl IntoConnectionInfo) -> Builder<Self> {
-        Builder::new([url], "max_size")
+    /// that redis-rs takes; or in the words of deadpool-redis, with a [`Manager`].
+    pub fn builder(server: impl IntoManager) -> Builder<Self> {
+        let (server, settings) = match server.into_manager().map(Manager::into_parts) {
+            Ok((info, Some(config))) => (Ok(vec![info]), Settings::stepwise("max_size", config)),
+            Ok((info, None)) => (Ok(vec![info]), Settings::new("max_size")),
+            Err(error) => (Err(error), Settings::new("max_size")),
+        };
+        Builder::of(server, settings)
     }
 
     pub(crate) fn new(info: ConnectionInfo, settings: Settings) -> Result<Self, BuildError> {
@@ -82,24 +92,26 @@ impl Pool {
         };
         let db = info.redis_settings().db();
         let name = Arc::clone(&settings.name);
-        let request_timeout = settings.request_timeout;
+        let config = settings.stepwise.then(|| settings.connection.clone());
         let node = Node::new(addr.clone(), info.clone(), &settings, name)?;
         let pool = node.pool().clone();
-        let nodes = Nodes::new(info, settings.clone()).with(node);
+        let nodes = Nodes::new(info.clone(), settings.clone()).with(node);
         let topologies = Topologies::fixed(nodes, addr.clone()).map_err(BuildError::Url)?;
         Ok(Self {
             server: Arc::new(Server {
                 pool,
-                dispatch: Arc::new(Dispatch::new(Arc::new(topologies), settings)),
+                dispatch: Arc::new(Dispatch::new(Arc::new(topologies), settings.clone())),
+                manager: Manager::from_parts(info, config),
+                metrics: Metrics::default(),
                 addr,
                 db,
-                request_timeout,
+                settings,
             }),
         })
     }
 
     /// Takes a connection for oneself, and waits for one at the bound, for at most
-    /// `request_timeout`.
+    /// `request_timeout`; where the pool is made from a [`Manager`], for as long as that says.
     ///
     /// On it every command may run. It goes back when it is dropped; if it is left in a state that
     /// the next user would notice, it is replaced instead.
@@ -114,11 +126,36 @@ impl Pool {
     /// See [`PoolError`]. [`check_out`](Self::check_out) is the same with errors that say more.
     #[track_caller]
     pub fn get(&self) -> impl Future<Output = Result<Connection, PoolError>> + Send + '_ {
-        let held = self.held();
-        async move {
-            let held = held.await;
-            let held = held.map_err(|refused| PoolError::of(&self.server.addr, refused))?;
-            Ok(self.connection(held))
+        self.checked_out(self.limit())
+    }
+
+    /// [`get`](Self::get) with other limits for this call, in the words of deadpool: `wait` is for a place, and
+    /// `create` for opening a connection where one has a place; so `wait` of 0 gives a connection only
+    /// if that needs no waiting for others. `create` can only shorten what the pool has. `recycle` is the pool's.
+    ///
+    /// # Errors
+    ///
+    /// As `get`.
+    #[track_caller]
+    pub fn timeout_get(
+        &self,
+        timeouts: &Timeouts,
+    ) -> impl Future<Output = Result<Connection, PoolError>> + Send + '_ {
+        self.checked_out(self.limit_by_steps(timeouts))
+    }
+
+    /// Takes an idle connection for oneself if there is one and nobody waits for it. Opens nothing, never waits, calls
+    /// no hook.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Timeout`] if there is none, [`PoolError::Closed`].
+    #[track_caller]
+    pub fn try_get(&self) -> Result<Connection, PoolError> {
+        match self.server.pool.try_get() {
+            Ok(held) => Ok(self.connection(held)),
+            Err(TryAcquireError::Closed) => Err(PoolError::Closed),
+            Err(_) => Err(PoolError::Timeout(TimeoutType::Wait)),
         }
     }
 
@@ -127,11 +164,12 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// No connection within `request_timeout` or `wait_timeout`, no way to connect, or the pool is
+    /// No connection in time, no way to connect, or the pool is
     /// closed. See the [crate's documentation](crate#errors).
     #[track_caller]
     pub fn check_out(&self) -> impl Future<Output = RedisResult<Connection>> + Send + '_ {
-        let held = self.held();
+        // Here and below called outside of the future, so that the pool is told the caller's location.
+        let held = self.held(self.limit().unwrap_or_else(|| Some(now())));
         async move {
             let held = held.await;
             let held = held.map_err(|refused| error::no_connection(&self.server.addr, refused))?;
@@ -139,20 +177,124 @@ impl Pool {
         }
     }
 
-    /// Called outside of the futures that wait for it, so that the pool is told the caller's location.
+    /// No limit at all: there is no place, and the caller does not wait for one.
+    #[track_caller]
+    fn checked_out(
+        &self,
+        limit: Option<Option<Instant>>,
+    ) -> impl Future<Output = Result<Connection, PoolError>> + Send + '_ {
+        #[expect(
+            clippy::manual_map,
+            reason = "a closure would be the caller that the pool is told of"
+        )]
+        let held = match limit {
+            Some(deadline) => Some(self.held(deadline)),
+            None => None,
+        };
+        async move {
+            let Some(held) = held else {
+                return match self.is_closed() {
+                    true => Err(PoolError::Closed),
+                    false => Err(PoolError::Timeout(TimeoutType::Wait)),
+                };
+            };
+            let held = held.await;
+            let held = held.map_err(|refused| PoolError::of(&self.server.addr, refused))?;
+            Ok(self.connection(held))
+        }
+    }
+
     #[track_caller]
     fn held(
         &self,
+        deadline: Option<Instant>,
     ) -> impl Future<Output = Result<Pooled<Connector>, AcquireError<RedisError>>> + Send + '_ {
-        let now = tokio::time::Instant::now().into_std();
-        let limit = self.server.request_timeout;
-        let deadline = limit.and_then(|limit| now.checked_add(limit));
         self.server.pool.request().deadline(deadline).get()
     }
 
+    fn limit(&self) -> Option<Option<Instant>> {
+        let settings = &self.server.settings;
+        match settings.stepwise {
+            true => self.limit_by_steps(&settings.timeouts()),
+            false => Some(settings.request_timeout.and_then(from_now)),
+        }
+    }
+
+    /// By when a caller wants a connection. Where there is room for one more, he does not wait for a place:
+    /// the attempt to connect has a limit of its own then. Should others be faster, his limit is a longer one, but
+    /// not none.
+    fn limit_by_steps(&self, timeouts: &Timeouts) -> Option<Option<Instant>> {
+        let connect_timeout = self.server.settings.connect_timeout;
+        let sooner = timeouts.create.filter(|create| *create < connect_timeout);
+        if timeouts.wait.is_none() && sooner.is_none() {
+            return Some(None);
+        }
+        let status = self.server.pool.status();
+        match (
+            status.in_use + status.waiting < status.max_size,
+            timeouts.wait,
+        ) {
+            (false, Some(Duration::ZERO)) => None,
+            (false, wait) => Some(wait.and_then(from_now)),
+            (true, wait) => {
+                let longest = || wait.map(|wait| wait.saturating_add(connect_timeout));
+                Some(sooner.or_else(longest).and_then(from_now))
+            }
+        }
+    }
+
     fn connection(&self, held: Pooled<Connector>) -> Connection {
-        let (pool, limit) = (self.server.pool.clone(), self.server.request_timeout);
-        Connection::new(held, pool, limit, None)
+        let settings = &self.server.settings;
+        // The connections of a manager have their own.
+        let limit = settings.request_timeout.filter(|_| !settings.stepwise);
+        Connection::new(held, self.server.pool.clone(), limit, None)
+    }
+
+    /// The limits that the pool was given, in the words of deadpool.
+    pub fn timeouts(&self) -> Timeouts {
+        self.server.settings.timeouts()
+    }
+
+    /// How the pool connects.
+    pub fn manager(&self) -> &Manager {
+        &self.server.manager
+    }
+
+    /// Changes `max_size`, at once and for all clones. What is idle beyond it is closed before this returns, what is in use
+    /// beyond it when it comes back. A pool of no connections would serve nobody, so 0 is taken for 1.
+    pub fn resize(&self, max_size: usize) {
+        // The only thing that it refuses is 0.
+        let _ = self.server.pool.resize(max_size.max(1));
+    }
+
+    /// Looks at every idle connection, takes those out of the pool that `keep` does not want, and gives them to the
+    /// caller; they are closed when he drops them.
+    pub fn retain(
+        &self,
+        mut keep: impl FnMut(&MultiplexedConnection, Metrics) -> bool,
+    ) -> RetainResult {
+        let (mut retained, mut removed) = (0, Vec::new());
+        self.server.pool.retain(|link| {
+            let (connection, metrics) = link.seen();
+            let kept = keep(connection, metrics);
+            match kept {
+                true => retained += 1,
+                false => removed.push(connection.clone()),
+            }
+            kept
+        });
+        RetainResult { retained, removed }
+    }
+
+    /// A handle that does not keep the pool open.
+    pub fn weak(&self) -> WeakPool {
+        WeakPool {
+            server: Arc::downgrade(&self.server),
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.server.metrics
     }
 
     /// A handle for commands, which is nothing but a redis-rs connection.
@@ -160,9 +302,9 @@ impl Pool {
         Handle::from(self.clone())
     }
 
-    /// The pool's figures at this moment.
+    /// The pool's figures, all from the same moment.
     pub fn status(&self) -> Status {
-        self.server.pool.status()
+        Status::new(self.server.pool.status(), self.is_closed())
     }
 
     /// Starts lookups: many keys or rows at once, typed, each position with its own result.
@@ -180,6 +322,43 @@ impl Pool {
     /// Whether [`close`](Self::close) has been called.
     pub fn is_closed(&self) -> bool {
         self.server.pool.is_closed()
+    }
+}
+
+/// The settings of a [`Pool`], by deadpool's name.
+pub type PoolBuilder = Builder<Pool>;
+
+/// What [`Pool::get`] gives, by another of deadpool's names.
+pub type Object = Connection;
+
+/// What [`Pool::retain`] has kept and taken out.
+pub type RetainResult = deadpool::managed::RetainResult<MultiplexedConnection>;
+
+/// A [`Pool`] that ends with the last of its other handles.
+#[derive(Clone, Debug)]
+pub struct WeakPool {
+    server: Weak<Server>,
+}
+
+impl WeakPool {
+    /// The pool, if it has not ended.
+    pub fn upgrade(&self) -> Option<Pool> {
+        let server = self.server.upgrade()?;
+        Some(Pool { server })
+    }
+}
+
+fn from_now(limit: Duration) -> Option<Instant> {
+    now().checked_add(limit)
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.addr.fmt(f)
     }
 }
 

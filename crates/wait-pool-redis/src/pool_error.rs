@@ -5,10 +5,8 @@ use redis::{ErrorKind, RedisError};
 use wait_pool::{AcquireError, ConnectError, Phase, Timeout};
 
 use crate::error;
+use crate::hook::{self, HookError};
 use crate::node::NodeAddr;
-
-/// What a hook says in place of a connection.
-pub type HookError = deadpool::managed::HookError<RedisError>;
 
 /// Why [`Pool::get`](crate::Pool::get) and its like gave no connection.
 ///
@@ -60,6 +58,10 @@ impl PoolError {
             AcquireError::NoRuntime => Self::NoRuntimeSpecified,
             AcquireError::Connect(cause) => match &**cause {
                 ConnectError::TimedOut(_) => Self::Timeout(TimeoutType::Create),
+                ConnectError::Failed(error) => match hook::refusal(error) {
+                    Some(refusal) => Self::PostCreateHook(refusal),
+                    None => Self::Backend(error::no_connection(server, refused)),
+                },
                 _ => Self::Backend(error::no_connection(server, refused)),
             },
             _ => Self::Backend(error::no_connection(server, refused)),

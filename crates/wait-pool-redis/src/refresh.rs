@@ -9,6 +9,7 @@ mod ask;
 mod check;
 mod cluster;
 mod pace;
+mod sentinels;
 mod snapshot;
 mod source;
 
@@ -31,6 +32,7 @@ use crate::slot::Slot;
 use crate::topology::{Change, Topology};
 
 pub(crate) use cluster::Cluster;
+pub(crate) use sentinels::Sentinels;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use source::{Search, Source, Told};
 
@@ -41,7 +43,7 @@ pub(crate) struct Topologies {
     pub(crate) nodes: Arc<Nodes>,
     source: Source,
     current: ArcSwapOption<Snapshot>,
-    /// Held while a newer one takes the place of the current one.
+    /// Held while a newer one takes the place of the current one, and no user's code runs.
     replacing: Mutex<()>,
     check: Check,
     flight: Mutex<Flight>,
@@ -172,6 +174,7 @@ impl Topologies {
                 tokio::time::sleep_until((due + jitter).into()).await;
             }
             landed.outcome = landed.topologies.refresh().await;
+            landed.topologies.source.follow(&landed.topologies);
             drop(landed);
         };
         match Handle::try_current() {
@@ -194,6 +197,10 @@ impl Topologies {
         if self.current.load().as_deref().is_some_and(is_known) {
             return false;
         }
+        // Made before the lock is taken, if it is new.
+        if self.nodes.at(addr).is_err() {
+            return false;
+        }
         let replacing = self.replacing.lock();
         let Some(current) = self.known() else {
             return false;
@@ -214,6 +221,7 @@ impl Topologies {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
         self.nodes.close();
+        self.source.close();
         self.landed.send_modify(|landing| landing.count += 1);
     }
 
@@ -256,21 +264,18 @@ impl Topologies {
     }
 
     fn replace(&self, topology: Topology) -> RedisResult<()> {
-        let replacing = self.replacing.lock();
         let before = self.known();
-        if before
-            .as_ref()
-            .is_some_and(|known| *known.topology == topology)
-        {
+        if before.is_some_and(|known| *known.topology == topology) {
             return Ok(());
         }
         let snapshot = Arc::new(self.snapshot(topology)?);
-        self.current.store(Some(Arc::clone(&snapshot)));
-        // Nodes that a partial picture leaves out have not left.
-        if snapshot.topology.is_complete() {
-            self.nodes.retain(&snapshot.topology);
-        }
+        let replacing = self.replacing.lock();
+        let before = self.current.swap(Some(Arc::clone(&snapshot)));
         drop(replacing);
+        if let Some(before) = &before {
+            self.source.leave(before, &snapshot);
+        }
+        self.nodes.retain(&snapshot.topology);
         if !self.nodes.settings().finding.audience.is_empty() {
             let before = before.as_ref().map(|before| &*before.topology);
             let change = Change::between(before, &snapshot.topology);

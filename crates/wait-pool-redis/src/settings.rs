@@ -5,10 +5,12 @@ pub(crate) mod topology;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool::managed::{PoolConfig, Timeouts};
 use redis::AsyncConnectionConfig;
 use wait_pool::{Builder, Group, Manager, QueuePolicy};
 
 use crate::event::TopologyEvent;
+use crate::hook::Hooks;
 use crate::keys::Commands;
 use crate::readers::{ReadFrom, Zones};
 
@@ -35,6 +37,13 @@ pub(crate) struct Settings {
     /// Those that the user has described.
     pub(crate) commands: Commands,
     pub(crate) retry_writes: bool,
+    pub(crate) hooks: Hooks,
+    /// Whether the wait for a place and the opening of a connection have limits of their own, as in deadpool,
+    /// instead of one over both.
+    pub(crate) stepwise: bool,
+    /// As they were given, in deadpool's words.
+    pub(crate) create_timeout: Option<Duration>,
+    pub(crate) recycle_timeout: Option<Duration>,
     pub(crate) read_from: ReadFrom,
     /// Where the nodes are, if the user says so.
     pub(crate) zones: Option<Zones>,
@@ -74,13 +83,14 @@ impl Settings {
             request_timeout: Some(Duration::from_secs(5)),
             check_idle_after: Duration::from_secs(30),
             connect_backoff: (Duration::from_millis(100), Duration::from_secs(2)),
-            // The pool and the request path have deadlines of their own, which cover more.
-            connection: AsyncConnectionConfig::new()
-                .set_connection_timeout(None)
-                .set_response_timeout(None),
+            connection: own_deadlines(),
             tls_server_name: None,
             commands: Commands::default(),
             retry_writes: false,
+            hooks: Hooks::default(),
+            stepwise: false,
+            create_timeout: None,
+            recycle_timeout: None,
             read_from: ReadFrom::Primary,
             zones: None,
             bound,
@@ -107,6 +117,46 @@ impl Settings {
         name.chars().map(fit).collect()
     }
 
+    /// Those of a manager in the words of deadpool-redis: no limit that is not asked for, but to what goes on in
+    /// the background.
+    pub(crate) fn stepwise(bound: &'static str, connection: AsyncConnectionConfig) -> Self {
+        let mut settings = Self::new(bound);
+        settings.stepwise = true;
+        settings.connection = connection;
+        settings.max_connections = PoolConfig::default().max_size;
+        settings.connect_timeout = AT_MOST;
+        settings.core.check_timeout = AT_MOST;
+        settings
+    }
+
+    /// In the words of deadpool.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let mut timeouts = Timeouts::new();
+        timeouts.wait = self.wait_timeout;
+        timeouts.create = self.create_timeout;
+        timeouts.recycle = self.recycle_timeout;
+        if !self.stepwise {
+            let limits = [self.wait_timeout, self.request_timeout];
+            timeouts.wait = limits.into_iter().flatten().min();
+            timeouts.create = Some(self.connect_timeout);
+            timeouts.recycle = Some(self.core.check_timeout);
+        }
+        timeouts
+    }
+
+    /// The limit that the pools below have to a wait as a whole.
+    pub(crate) fn core_wait_timeout(&self) -> Option<Duration> {
+        self.wait_timeout.filter(|_| !self.stepwise)
+    }
+
+    /// For connections to sentinels, which have users and passwords of their own.
+    pub(crate) fn for_sentinels(&self) -> Self {
+        Self {
+            connection: own_deadlines(),
+            ..self.clone()
+        }
+    }
+
     /// Tells who listens.
     pub(crate) fn tell(&self, event: &TopologyEvent<'_>) {
         self.finding.audience.tell(&self.name, event);
@@ -119,6 +169,16 @@ impl Settings {
             other => other,
         }
     }
+}
+
+/// How long an attempt to connect or a check goes on that nobody has set a limit to.
+const AT_MOST: Duration = Duration::from_secs(60);
+
+/// The pool and the request path have deadlines that cover more than redis-rs's.
+fn own_deadlines() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None)
 }
 
 impl Core {

@@ -18,7 +18,8 @@ impl<T> Builder<T> {
     /// certificate to show to servers that ask for one. For all servers, whose URLs have to be `rediss://`.
     ///
     /// A server whose certificate does not convince is not talked to: requests fail at once, with rustls's reason.
-    /// Nothing is ever sent in the clear instead, and nodes that a cluster names are reached as the first is.
+    /// Nothing is ever sent in the clear instead, and nodes that a cluster names are reached as the first is. With
+    /// sentinels it goes for them and for the servers they name.
     ///
     /// rustls needs a provider of cryptography. Where the application's dependencies name none, or more than one,
     /// it has to install one, as with `rustls::crypto::ring::default_provider().install_default()`.
@@ -40,9 +41,7 @@ impl<T> Builder<T> {
     /// # }
     /// ```
     pub fn tls(mut self, certificates: TlsCertificates) -> Self {
-        self.servers = self
-            .servers
-            .and_then(|servers| with_certificates(servers, &certificates));
+        self.tls = Some(certified(certificates));
         self
     }
 
@@ -62,7 +61,7 @@ pub(crate) fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(
         setting: "tls_server_name",
         reason,
     };
-    if name.is_some() && !servers.iter().all(is_tls) {
+    if name.is_some() && !servers.iter().any(is_tls) {
         return Err(unfit(NO_TLS));
     }
     if name.is_some_and(|name| ServerName::try_from(name).is_err()) {
@@ -77,14 +76,8 @@ pub(crate) fn check(servers: &[ConnectionInfo], settings: &Settings) -> Result<(
     Ok(())
 }
 
-fn with_certificates(
-    servers: Vec<ConnectionInfo>,
-    certificates: &TlsCertificates,
-) -> Result<Vec<ConnectionInfo>, BuildError> {
-    let unfit = |reason| BuildError::Setting {
-        setting: "tls",
-        reason,
-    };
+/// An address with certificates that are understood.
+fn certified(certificates: TlsCertificates) -> Result<ConnectionAddr, BuildError> {
     let client = certificates.client_tls.as_ref();
     // redis-rs takes a text without any for one of none, and then trusts nobody.
     let texts = [
@@ -93,18 +86,13 @@ fn with_certificates(
     ];
     let empty = |text: &&Vec<u8>| !text.windows(PEM.len()).any(|window| window == PEM);
     if texts.iter().flatten().any(empty) {
-        return Err(unfit("there is no certificate in PEM"));
+        return Err(BuildError::Setting {
+            setting: "tls",
+            reason: "there is no certificate in PEM",
+        });
     }
-    let mut with = Vec::with_capacity(servers.len());
-    for server in servers {
-        if !is_tls(&server) {
-            return Err(unfit(NO_TLS));
-        }
-        let client = Client::build_with_tls(server, certificates.clone());
-        let client = client.map_err(BuildError::Tls)?;
-        with.push(client.get_connection_info().clone());
-    }
-    Ok(with)
+    let client = Client::build_with_tls("rediss://any", certificates).map_err(BuildError::Tls)?;
+    Ok(client.get_connection_info().addr().clone())
 }
 
 /// rustls panics at the first connection where it cannot tell whose cryptography to use.

@@ -8,6 +8,7 @@
 mod agreement;
 mod change;
 mod reply;
+mod sentinel;
 mod view;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::slot::Slot;
 pub(crate) use agreement::{MOST_HEARD, Verdict, doubt, is_confirmed, is_settled, settle};
 pub(crate) use change::Change;
 pub(crate) use reply::epoch;
+pub(crate) use sentinel::SentinelReply;
 pub use view::{ClusterShard, ClusterTopology};
 
 /// One immutable picture of a cluster: its shards, and which of them owns each slot.

@@ -167,7 +167,7 @@ async fn a_wrong_password_is_told_at_once() {
         let pool = Pool::builder(url(&server, login)).request_timeout(None);
         let mut pool = pool.build().unwrap();
         denied(whoami(&mut pool).await);
-        denied(pool.get().await);
+        denied(pool.check_out().await);
     }
     // None at all is not the connection's fault: the server answers each command.
     run::<()>(&server, "CONFIG SET requirepass sesame");

@@ -157,7 +157,7 @@ async fn a_crowd_waits_at_the_bound_of_each_node() {
         // One more may be looking up the topology.
         assert!((2..=3).contains(&most), "{most} connections at a node");
     }
-    for (addr, status) in pool.status() {
+    for (addr, status) in pool.status_by_node() {
         assert_eq!(
             (status.size, status.waiting, status.holders),
             (2, 0, 0),
@@ -379,7 +379,9 @@ async fn a_wait_timeout_asks_for_no_topology() {
     let (mut holder, held) = (pool.clone(), key.clone());
     let holder = tokio::spawn(async move { holder.set::<_, _, ()>(held, 1).await });
     until("it has the only place", || {
-        pool.status().iter().any(|(_, status)| status.holders == 1)
+        pool.status_by_node()
+            .iter()
+            .any(|(_, status)| status.holders == 1)
     })
     .await;
     for _ in 0..20 {

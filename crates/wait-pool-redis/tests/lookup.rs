@@ -8,17 +8,17 @@
 mod common;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use common::{calls, key_on, run, until};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis::{AsyncCommands, RedisError};
-use testbed::{Cluster, ClusterOptions, Node, Server};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use wait_pool_redis::{LookupError, NodeAddr, Pool, RowRead, Slot, cluster};
+use testbed::{Cluster, ClusterOptions, Direction, Node, Proxy, Sentinels, Server};
+use wait_pool_redis::{Lookup, LookupError, NodeAddr, Pool, RowRead, Slot, cluster, sentinel};
 
 /// Long, since a loaded machine decides no test.
 const LONG: Duration = Duration::from_secs(60);
@@ -94,22 +94,16 @@ async fn what_is_asked_for_nothing_sends_nothing() {
         .unwrap();
     let lookup = pool.lookup();
     let none: [&str; 0] = [];
-    assert!(lookup.keys(none).get::<i64>().await.is_empty());
-    assert!(
-        lookup
-            .rows(none)
-            .fields(["f"])
-            .get::<i64>()
-            .await
-            .is_empty()
-    );
-    assert!(
-        lookup
-            .rows(none)
-            .get_as::<HashMap<String, i64>>()
-            .await
-            .is_empty()
-    );
+    for lookup in [lookup.clone(), lookup.clone().share_in_flight(true)] {
+        let keys = tokio_test::task::spawn(lookup.keys(none).get::<i64>()).poll();
+        let fields = lookup.rows(none).fields(["f"]).get::<i64>();
+        let fields = tokio_test::task::spawn(fields).poll();
+        let rows = lookup.rows(none).get_as::<HashMap<String, i64>>();
+        let rows = tokio_test::task::spawn(rows).poll();
+        assert!(matches!(keys, Poll::Ready(result) if result.is_empty()));
+        assert!(matches!(fields, Poll::Ready(result) if result.is_empty()));
+        assert!(matches!(rows, Poll::Ready(result) if result.is_empty()));
+    }
     let rows = lookup.rows(["a", "b"]).fields(none).get::<i64>().await;
     assert_eq!(rows.all().unwrap(), [None, None]);
 }
@@ -287,6 +281,19 @@ async fn at_the_deadline_a_lookup_ends_with_what_it_has() {
     }
 }
 
+/// Hangs up on all who call, and counts them.
+fn refuse_everybody(port: u16) -> Arc<AtomicUsize> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    std::thread::spawn(move || {
+        for _ in listener.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    attempts
+}
+
 #[tokio::test]
 async fn a_node_that_is_gone_costs_its_own_positions_only() {
     let cluster = start(3);
@@ -298,9 +305,11 @@ async fn a_node_that_is_gone_costs_its_own_positions_only() {
     let owners = slots.map(|slot| cluster.slot_owner(slot).unwrap().port());
     let owners: Vec<u16> = owners.collect();
     gone.kill().unwrap();
+    let attempts = refuse_everybody(gone.port());
     let lookup = pool.lookup().chunk_commands(1);
-    // With no limit: it is not asked a hundred times with a pause between each two.
     let result = lookup.timeout(None).keys(&keys).get::<usize>().await;
+    let attempts = attempts.load(Ordering::Relaxed);
+    assert!((1..50).contains(&attempts), "{attempts} for its 100 chunks");
     for (position, result) in result.iter().enumerate() {
         match result {
             Ok(value) => {
@@ -385,6 +394,25 @@ async fn a_slot_that_moves_meanwhile_loses_no_position() {
 }
 
 #[tokio::test]
+async fn what_sentinels_watch_is_read_as_well() {
+    let all = Sentinels::start("features").unwrap();
+    let pool = sentinel::Pool::builder(all.urls(), "features");
+    let pool = pool.request_timeout(LONG).build().unwrap();
+    let mut write = redis::pipe();
+    write.set("a", 1).ignore().hset("row", "f", 2).ignore();
+    write.exec_async(&mut pool.clone()).await.unwrap();
+    let lookup = pool.lookup().chunk_commands(1);
+    let values = lookup.keys(["b", "a", "b", "a"]).get::<i64>().await;
+    assert_eq!(values.all().unwrap(), [None, Some(1), None, Some(1)]);
+    let rows = lookup
+        .rows(["row", "b"])
+        .fields(["f", "g"])
+        .get::<i64>()
+        .await;
+    assert_eq!(rows.all().unwrap(), [Some(vec![Some(2), None]), None]);
+}
+
+#[tokio::test]
 async fn a_closed_pool_says_so_at_each_position() {
     let cluster = start(1);
     let pool = pool(&cluster);
@@ -395,56 +423,21 @@ async fn a_closed_pool_says_so_at_each_position() {
     assert_eq!(result.errors().count(), 2);
 }
 
-/// Sends on what it is sent, and holds back what comes back, as a slow network does.
-struct Held {
-    port: u16,
-    held: watch::Sender<bool>,
-}
-
-impl Held {
-    async fn start(node: &Node) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (held, _) = watch::channel(false);
-        let (server, watched) = (node.addr(), held.clone());
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (from_client, mut to_client) = client.into_split();
-                let server = TcpStream::connect(&server).await.unwrap();
-                let (mut from_server, to_server) = server.into_split();
-                let mut held = watched.subscribe();
-                tokio::spawn(async move {
-                    let (mut from, mut to) = (from_client, to_server);
-                    tokio::io::copy(&mut from, &mut to).await
-                });
-                tokio::spawn(async move {
-                    let mut buffer = vec![0; 1 << 16];
-                    while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
-                        held.wait_for(|held| !held).await.unwrap();
-                        to_client.write_all(&buffer[..length]).await.unwrap();
-                    }
-                });
-            }
-        });
-        Self { port, held }
-    }
-
-    fn pool(&self) -> Pool {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        Pool::builder(url).request_timeout(LONG).build().unwrap()
-    }
-
-    fn hold(&self, held: bool) {
-        self.held.send_replace(held);
-    }
+/// A server behind a proxy, and a lookup through it that shares its reads.
+fn behind_a_proxy() -> (Server, Proxy, Lookup) {
+    let server = Server::start().unwrap();
+    let proxy = Proxy::start(server.addr().parse().unwrap()).unwrap();
+    let pool = Pool::builder(proxy.url())
+        .request_timeout(LONG)
+        .build()
+        .unwrap();
+    (server, proxy, pool.lookup().share_in_flight(true))
 }
 
 /// What a caller has written himself he also reads, though somebody else's read is under way.
 #[tokio::test]
 async fn a_read_that_is_under_way_is_not_joined() {
-    let server = Server::start().unwrap();
-    let slow = Held::start(&server).await;
-    let lookup = slow.pool().lookup().share_in_flight(true);
+    let (server, proxy, lookup) = behind_a_proxy();
     run::<()>(&server, "SET k old");
     let read = || {
         let lookup = lookup.clone();
@@ -452,7 +445,7 @@ async fn a_read_that_is_under_way_is_not_joined() {
     };
     assert_eq!(read().await.unwrap(), [Some("old".to_owned())]);
     let before = calls(&server, "get");
-    slow.hold(true);
+    proxy.hold(Direction::ToClient);
     let first = read();
     until("the first read", || calls(&server, "get") > before).await;
     run::<()>(&server, "SET k new");
@@ -461,7 +454,7 @@ async fn a_read_that_is_under_way_is_not_joined() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    slow.hold(false);
+    proxy.release();
     assert_eq!(first.await.unwrap(), [Some("old".to_owned())]);
     for other in others {
         assert_eq!(other.await.unwrap(), [Some("new".to_owned())]);
@@ -475,9 +468,7 @@ async fn a_read_that_is_under_way_is_not_joined() {
 
 #[tokio::test]
 async fn who_leaves_takes_no_shared_read_with_him() {
-    let server = Server::start().unwrap();
-    let slow = Held::start(&server).await;
-    let lookup = slow.pool().lookup().share_in_flight(true);
+    let (server, proxy, lookup) = behind_a_proxy();
     run::<()>(&server, "SET k 7");
     lookup.keys(["k"]).get::<i64>().await.all().unwrap();
     let before = calls(&server, "get");
@@ -492,7 +483,7 @@ async fn who_leaves_takes_no_shared_read_with_him() {
     assert_eq!(calls(&server, "get") - before, 1);
 
     // While it is under way: those who came since have the next.
-    slow.hold(true);
+    proxy.hold(Direction::ToClient);
     let mut first = ask();
     assert!(first.poll().is_pending());
     until("the read", || calls(&server, "get") - before == 2).await;
@@ -501,15 +492,15 @@ async fn who_leaves_takes_no_shared_read_with_him() {
     drop((first, second));
     // Nobody waits for the one under way any more, so the next does not wait for it either.
     until("the next", || calls(&server, "get") - before == 3).await;
-    slow.hold(false);
+    proxy.release();
     assert_eq!(third.await.all().unwrap(), seven);
 
     // All of them: nothing is left that would hold up or serve those who come later.
-    slow.hold(true);
+    proxy.hold(Direction::ToClient);
     let (mut first, mut second) = (ask(), ask());
     assert!(first.poll().is_pending() && second.poll().is_pending());
     drop((first, second));
-    slow.hold(false);
+    proxy.release();
     assert_eq!(ask().await.all().unwrap(), seven);
     assert!(format!("{lookup:?}").contains("claimed: 0"), "{lookup:?}");
 }

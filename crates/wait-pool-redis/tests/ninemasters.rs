@@ -130,7 +130,7 @@ async fn forty_eight_pipelines_over_nine_masters_with_one_place_each_all_finish(
     let refreshes =
         sum(|node| node.calls("cluster|shards").unwrap() + node.calls("cluster|slots").unwrap());
     assert!(redirects > 0 && refreshes > 1, "{redirects}, {refreshes}");
-    for (addr, status) in pool.status() {
+    for (addr, status) in pool.status_by_node() {
         assert_eq!(
             (status.size, status.holders, status.waiting),
             (1, 0, 0),

@@ -428,7 +428,7 @@ async fn a_connection_is_pinned_to_the_owner_of_the_key() {
         .await
         .unwrap_err();
     assert!(unknown.to_string().contains("127.0.0.1:1"), "{unknown}");
-    assert_eq!(pool.status().len(), 3, "no pool was made for it");
+    assert_eq!(pool.status_by_node().len(), 3, "no pool was made for it");
 }
 
 /// The pinned user is told `MOVED`, and all others of the pool go the new way at once.
@@ -485,7 +485,10 @@ async fn who_waits_for_a_pinned_connection_waits_in_line_and_is_told_why() {
         let pool = pool.clone();
         async move { pool.pin("b").await }
     });
-    until("it stands in line", || pool.status()[0].1.waiting == 1).await;
+    until("it stands in line", || {
+        pool.status_by_node()[0].1.waiting == 1
+    })
+    .await;
     drop(held);
     drop(waiting.await.unwrap().unwrap());
     pool.close();

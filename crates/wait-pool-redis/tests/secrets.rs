@@ -17,10 +17,10 @@ use metrics_util::debugging::DebuggingRecorder;
 use redis::aio::ConnectionLike;
 use redis::auth::{BasicAuth, StreamingCredentialsProvider};
 use redis::{ClientTlsConfig, RedisResult, TlsCertificates};
-use testbed::{Authority, Cluster, Node, Server};
+use testbed::{Authority, Cluster, Node, Sentinels, Server};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
-use wait_pool_redis::{NodeAddr, Pool, cluster};
+use wait_pool_redis::{NodeAddr, Pool, cluster, sentinel};
 
 /// Everything that has been written anywhere.
 static PAGE: Mutex<String> = Mutex::new(String::new());
@@ -196,6 +196,39 @@ async fn cluster(cluster: &Cluster) {
     }
 }
 
+async fn sentinels(all: &Sentinels) {
+    for node in all.sentinels() {
+        run::<()>(node, "ACL SETUSER watcher on >watch-sesame +@all &*");
+    }
+    let at = |watcher: &str, server: &str| {
+        let watcher = format!("redis://{watcher}@");
+        let urls = all.urls().into_iter();
+        let urls: Vec<_> = urls.map(|url| url.replace("redis://", &watcher)).collect();
+        let builder = sentinel::Pool::builder(urls, "features");
+        builder.servers(format!("redis://{server}@any"))
+    };
+    let right = at("watcher:watch-sesame", "service:right-sesame");
+    shown(&right);
+    let mut right = right.build().unwrap();
+    fail(&mut right).await;
+    shown(&right);
+    shown(&right.handle());
+    shown(&right.get().await.unwrap());
+    for (watcher, server) in [
+        ("watcher:wrong-sesame", "service:right-sesame"),
+        ("watcher:watch-sesame", "service:wrong-sesame"),
+    ] {
+        let mut wrong = at(watcher, server).build().unwrap();
+        fail(&mut wrong).await;
+        told(&wrong.get().await.unwrap_err());
+        shown(&wrong);
+    }
+    let unreadable =
+        at("watcher:watch-sesame", "service:right-sesame").servers("redis://a:sesame@h/x");
+    shown(&unreadable);
+    told(&unreadable.build().unwrap_err());
+}
+
 async fn tls(authority: &Authority, key: &str) {
     let server = authority.server(&["127.0.0.1"]).unwrap();
     let server = Server::start_tls(&server.with_client_certificates(), &[]).unwrap();
@@ -293,6 +326,9 @@ async fn secrets_are_nowhere() {
     let nodes = Cluster::start(2, 0).unwrap();
     nodes.masters().iter().for_each(admit);
     cluster(&nodes).await;
+    let all = Sentinels::start("features").unwrap();
+    all.servers().iter().for_each(admit);
+    sentinels(&all).await;
     let authority = Authority::new().unwrap();
     let key = authority.identity(&[]).unwrap().key;
     tls(&authority, &key).await;

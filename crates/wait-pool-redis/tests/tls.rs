@@ -10,11 +10,13 @@ mod common;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use common::{client_list, clients, key_on, run};
+use common::{client_list, clients, key_on, run, until};
 use redis::aio::ConnectionLike;
 use redis::{AsyncCommands, ClientTlsConfig, RedisResult, TlsCertificates};
-use testbed::{Authority, Cluster, ClusterOptions, Identity, Node, Server};
-use wait_pool_redis::{BuildError, Pool, Slot, cluster};
+use testbed::{
+    Authority, Cluster, ClusterOptions, Identity, Node, SentinelOptions, Sentinels, Server,
+};
+use wait_pool_redis::{BuildError, Pool, Slot, cluster, sentinel};
 
 /// Applications install it, too.
 fn install_cryptography() {
@@ -207,6 +209,43 @@ async fn names_that_nodes_announce_are_what_their_certificates_are_for() {
         .build()
         .unwrap();
     on_every_node(&cluster, &mut pool).await;
+}
+
+/// Sentinels, their announcements and the servers that they name; a failover included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_and_their_servers_are_reached_over_tls() {
+    install_cryptography();
+    let authority = Authority::new().unwrap();
+    let tls = authority.server(&["redis.test"]).unwrap();
+    let options = SentinelOptions::new("features").tls(&tls);
+    let all = Sentinels::start_with(options).unwrap();
+    let urls = all.sentinels().iter().map(|node| node.tls_url().unwrap());
+    let mut pool = sentinel::Pool::builder(urls, "features")
+        .name("app")
+        .servers("rediss://any")
+        .tls(trusting(&authority))
+        .tls_server_name("redis.test")
+        .build()
+        .unwrap();
+    let _: () = pool.set("a", 1).await.unwrap();
+    let old = all.master().unwrap();
+    let tls_port = old.tls_port().unwrap();
+    assert_eq!(pool.master().unwrap().port(), tls_port);
+    let listened_to =
+        |node: &Node| run::<String>(node, "CLIENT LIST").contains("name=app:failover");
+    until("it listens", || all.sentinels().iter().any(listened_to)).await;
+    let new = all.fail_over().unwrap().tls_port().unwrap();
+    until("the pool follows", || pool.master().unwrap().port() == new).await;
+    let _: () = pool.set("a", 2).await.unwrap();
+    for node in all.servers() {
+        let list: String = run(node, "CLIENT LIST");
+        let plain = format!("laddr=127.0.0.1:{} ", node.port());
+        let ours = |line: &&str| line.contains("name=app");
+        assert!(
+            list.lines().filter(ours).all(|line| !line.contains(&plain)),
+            "{list}"
+        );
+    }
 }
 
 #[test]

@@ -37,6 +37,9 @@ impl<M: Manager> Shared<M> {
             self.sooner.notify_one();
             self.home.share();
         }
+        // Before a waker can panic: the group has to hear of it.
+        let told = AssertUnwindSafe(|| self.tell_the_group(fx.needs, fx.offer));
+        let told = catch_unwind(told);
         wake_all(fx.wake);
         drop(closing);
         drop(fx.forget);
@@ -50,11 +53,13 @@ impl<M: Manager> Shared<M> {
             self.home.run_keeper(keeper);
             self.home.share();
         }
-        self.tell_the_group(fx.needs, fx.offer);
         for (held, taken_at) in fx.leaks {
             let pool = &self.config.name;
             tracing::warn!(%pool, ?held, %taken_at, "a connection has been held for long");
             self.emit(&Event::LeakSuspected { taken_at, held });
+        }
+        if let Err(panic) = told {
+            resume_unwind(panic);
         }
     }
 }

@@ -220,7 +220,9 @@ impl Shared {
             }
             next = None;
         }
-        if let Some(panic) = panicked {
+        if let Some(panic) = panicked
+            && !std::thread::panicking()
+        {
             resume_unwind(panic);
         }
     }

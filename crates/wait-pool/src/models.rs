@@ -1,7 +1,7 @@
 //! Models for [loom](https://docs.rs/loom), which runs a few threads in every order that makes a difference
 //! and tells of a deadlock where a wake-up is lost. `cargo xtask loom` runs them.
 //!
-//! Threads meet in the two locks, in the hint that somebody waits, which may be stale, in the wakers of
+//! Threads meet in the locks (a pool has two, a group one), in the hint that somebody waits, which may be stale, in the wakers of
 //! those who wait, and in the connections: each use has to come after all others before it, unless it
 //! is shared. Nothing else takes loom's place. An `Arc` is the usual one and changes in one piece with
 //! whatever its thread did last. Tasks are begun and lie there: a model does itself what the task
@@ -19,6 +19,7 @@ mod cancel;
 mod clear;
 mod close;
 mod connect;
+mod group;
 mod hand_over;
 mod lease;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use common::{Backend, Connector, Gate, runtime, settle, until};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::advance;
-use wait_pool::{AcquireError, Builder, Group, Lease, Phase, Pool, Pooled};
+use wait_pool::{AcquireError, Builder, Group, Lease, Manager, Phase, Pool, Pooled};
 
 /// What becomes of a connection.
 type End = fn(&Pool<Connector>, Pooled<Connector>);
@@ -529,4 +529,109 @@ async fn alone_in_a_group_a_pool_has_what_the_group_has() {
 fn a_group_of_nothing_is_refused() {
     let refused = Group::new(0).unwrap_err();
     assert_eq!(refused.setting(), "max_connections");
+}
+
+/// Callers that give up, connections that break, attempts that fail, pools that are cleared and
+/// resized: whatever happens, places are neither lost nor made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_neither_loses_nor_makes_places() {
+    let backend = Backend::new(Gate::Slow);
+    let stormy: Setup = |builder| {
+        let builder = plain(builder).max_size(3).max_leases(2).min_idle(1);
+        builder.connect_backoff(MS, 2 * MS)
+    };
+    let (group, pools) = pools::<4>(&backend, 3, stormy);
+    let mut crowd = JoinSet::new();
+    for caller in 0..24_u64 {
+        let (pools, backend) = (pools.clone(), Arc::clone(&backend));
+        crowd.spawn(async move {
+            let mut rng = fastrand::Rng::with_seed(caller);
+            for _ in 0..150 {
+                let pool = &pools[rng.usize(..pools.len())];
+                let patience = Duration::from_micros(rng.u64(0..3_000));
+                match rng.u8(..20) {
+                    0 => pool.clear(),
+                    1 => pool.resize(rng.usize(1..4)).unwrap(),
+                    2 => *backend.connect.lock() = Gate::Error,
+                    3..7 => *backend.connect.lock() = Gate::Slow,
+                    7..12 => {
+                        let held = tokio::time::timeout(patience, pool.get()).await;
+                        if let Ok(Ok(held)) = held {
+                            held.broken.store(rng.u8(..4) == 0, SeqCst);
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                    _ => {
+                        let held = tokio::time::timeout(patience, pool.lease()).await;
+                        if let Ok(Ok(held)) = held {
+                            tokio::task::yield_now().await;
+                            drop(held);
+                        }
+                    }
+                }
+            }
+        });
+    }
+    while let Some(done) = crowd.join_next().await {
+        done.unwrap();
+    }
+    assert!(backend.peak() <= 3, "{}", backend.peak());
+    *backend.connect.lock() = Gate::Ok;
+    // Everybody is served still.
+    for pool in &pools {
+        let served = async { while pool.get().await.is_err() {} };
+        tokio::time::timeout(Duration::from_secs(20), served)
+            .await
+            .unwrap();
+    }
+    drop(pools);
+    until("all are gone", || backend.live() == 0).await;
+    until("all places are free", || group.status().connections == 0).await;
+    assert_free(&group, &backend);
+}
+
+/// Knows whether its place is counted while it goes.
+#[derive(Debug)]
+struct Leaving(Group, Arc<AtomicUsize>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.1.fetch_add(self.0.status().connections, SeqCst);
+    }
+}
+
+#[derive(Debug)]
+struct Leaver(Group, Arc<AtomicUsize>);
+
+impl Manager for Leaver {
+    type Connection = Leaving;
+    type Error = std::io::Error;
+
+    async fn connect(&self) -> std::io::Result<Leaving> {
+        Ok(Leaving(self.0.clone(), Arc::clone(&self.1)))
+    }
+
+    async fn check(&self, _: &mut Leaving) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_place_is_free_only_when_its_connection_is_gone() {
+    let group = Group::new(1).unwrap();
+    let counted = Arc::<AtomicUsize>::default();
+    let leaver = || Leaver(group.clone(), Arc::clone(&counted));
+    let [one, other] = [(); 2].map(|()| Pool::builder(leaver()).group(&group).build().unwrap());
+    drop(one.get().await.unwrap());
+    drop(other.get().await.unwrap());
+    other.get().await.unwrap().discard();
+    other.lease().await.unwrap().discard();
+    drop(one.get().await.unwrap());
+    drop(one);
+    assert_eq!(
+        counted.load(SeqCst),
+        4,
+        "each of four found its place taken"
+    );
+    assert_eq!(group.status().connections, 0);
 }

@@ -35,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
         values += lookup.await??;
     }
     println!("{values} values in {:?}", begun.elapsed());
-    for (node, status) in pool.status() {
+    for (node, status) in pool.status_by_node() {
         println!(
             "{node}: {} connections of at most {}",
             status.size, status.max_size

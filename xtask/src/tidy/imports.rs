@@ -51,7 +51,15 @@ const CRATES: &[(&str, &[Layer])] = &[
         &[
             Layer {
                 name: "values",
-                modules: &["error", "event", "hook", "node", "pool_error", "slot"],
+                modules: &[
+                    "error",
+                    "event",
+                    "hook",
+                    "node",
+                    "pool_error",
+                    "slot",
+                    "status",
+                ],
             },
             Layer {
                 name: "decisions",
@@ -69,6 +77,7 @@ const CRATES: &[(&str, &[Layer])] = &[
                     "pinned",
                     "pushes",
                     "refresh",
+                    "turns",
                 ],
             },
             Layer {
@@ -80,10 +89,12 @@ const CRATES: &[(&str, &[Layer])] = &[
                     "credentials",
                     "handle",
                     "lookup",
+                    "manager",
                     "metrics",
                     "pipeline",
                     "pool",
                     "sentinel",
+                    "setup",
                     "tls",
                 ],
             },

@@ -78,6 +78,13 @@ impl Own {
         with(&mut self.session.lock())
     }
 
+    /// # Errors
+    ///
+    /// If the server is known not to be the one to ask any more.
+    pub(super) fn check(&self) -> RedisResult<()> {
+        self.owner.as_ref().map_or(Ok(()), Owner::check)
+    }
+
     /// None where the protocol has no pushes, and once no more can come.
     pub(super) fn pushes(&self) -> Option<Arc<Pushes>> {
         self.pushes.as_ref()?.upgrade()

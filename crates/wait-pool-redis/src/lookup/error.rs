@@ -12,23 +12,31 @@ use crate::node::NodeAddr;
 #[non_exhaustive]
 pub enum LookupError {
     /// No answer by the deadline, or not even a connection.
-    #[error("no answer in time{}", from(.node.as_ref()))]
+    #[error("no answer in time{}", at(.node.as_ref()))]
     TimedOut {
         /// The node that owed the answer; `None` if nobody knew of one yet.
         node: Option<NodeAddr>,
         /// What the caller was up against, where it waited for a connection.
         source: Option<RedisError>,
     },
-    /// The node could not be reached, refused the login, or has as many callers waiting as it may.
-    #[error("no connection{}: {source}", from(.node.as_ref()))]
+    /// The node could not be reached, or refused the login.
+    #[error("no connection{}: {source}", at(.node.as_ref()))]
     NoConnection {
         /// The node; `None` if it is the topology that nobody tells.
         node: Option<NodeAddr>,
         /// Why.
         source: RedisError,
     },
+    /// As many wait for a connection as may, or for too long already.
+    #[error("too many wait{}: {source}", at(.node.as_ref()))]
+    QueueFull {
+        /// The node; `None` if it is not known.
+        node: Option<NodeAddr>,
+        /// The pool's figures.
+        source: RedisError,
+    },
     /// The connection was lost, and another try did not help.
-    #[error("the connection was lost{}: {source}", from(.node.as_ref()))]
+    #[error("the connection was lost{}: {source}", at(.node.as_ref()))]
     ConnectionLost {
         /// The node.
         node: Option<NodeAddr>,
@@ -52,8 +60,8 @@ pub enum LookupError {
     Client(RedisError),
 }
 
-fn from(node: Option<&NodeAddr>) -> String {
-    node.map_or_else(String::new, |node| format!(" from {node}"))
+fn at(node: Option<&NodeAddr>) -> String {
+    node.map_or_else(String::new, |node| format!(" (node {node})"))
 }
 
 impl LookupError {
@@ -75,7 +83,11 @@ impl LookupError {
             {
                 Self::Client(error)
             }
-            FailureKind::NoConnection | FailureKind::QueueFull => Self::NoConnection {
+            FailureKind::NoConnection => Self::NoConnection {
+                node: node(),
+                source: error,
+            },
+            FailureKind::QueueFull => Self::QueueFull {
                 node: node(),
                 source: error,
             },
@@ -113,6 +125,7 @@ impl From<LookupError> for RedisError {
             } => source,
             LookupError::TimedOut { source: None, .. } => timed_out(error.to_string()),
             LookupError::NoConnection { source, .. }
+            | LookupError::QueueFull { source, .. }
             | LookupError::ConnectionLost { source, .. } => source,
             LookupError::Unserved(error)
             | LookupError::Server(error)

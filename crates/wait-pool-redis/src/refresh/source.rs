@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use redis::RedisResult;
 
-use super::Snapshot;
 use super::cluster::Cluster;
+use super::sentinels::{self, Sentinels};
+use super::{Snapshot, Topologies};
 use crate::error;
 use crate::node::NodeAddr;
 use crate::nodes::Nodes;
@@ -19,6 +20,8 @@ pub(crate) enum Source {
     Fixed,
     /// The nodes of a cluster.
     Cluster(Cluster),
+    /// The sentinels of a master and its replicas.
+    Sentinels(Sentinels),
 }
 
 /// One search for the topology.
@@ -65,6 +68,28 @@ impl Source {
         match self {
             Self::Fixed => Err(error::no_slots()),
             Self::Cluster(cluster) => cluster.fetch(search).await,
+            Self::Sentinels(sentinels) => sentinels.fetch(search).await,
+        }
+    }
+
+    /// Has changes followed that are announced. Called after each look-up.
+    pub(super) fn follow(&self, topologies: &Arc<Topologies>) {
+        if let Self::Sentinels(sentinels) = self {
+            sentinels.follow(topologies);
+        }
+    }
+
+    /// One picture has taken the place of another. In a cluster the servers see to it that nobody writes to
+    /// the wrong one.
+    pub(super) fn leave(&self, before: &Snapshot, now: &Snapshot) {
+        if let Self::Sentinels(_) = self {
+            sentinels::retire(before, now);
+        }
+    }
+
+    pub(super) fn close(&self) {
+        if let Self::Sentinels(sentinels) = self {
+            sentinels.close();
         }
     }
 }

@@ -62,7 +62,9 @@ async fn an_answer_that_nobody_waits_for_any_more_is_nobody_elses() {
         "{answered} answered, {dropped} dropped"
     );
     until("all places are free", || {
-        pool.status().iter().all(|(_, status)| status.holders == 0)
+        pool.status_by_node()
+            .iter()
+            .all(|(_, status)| status.holders == 0)
     })
     .await;
 }

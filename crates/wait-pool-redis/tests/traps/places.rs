@@ -1,6 +1,6 @@
 //! Bounds, places and what they are counted by.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{AsyncCommands, RedisResult};
 use testbed::Direction;
@@ -51,25 +51,29 @@ async fn a_full_pool_closes_nothing_and_asks_for_nothing() {
     let keys = warm(&cluster, &pool).await;
     let (before, asked) = (all_carriers(&cluster), lookups(&cluster));
     let full = pool.pin(&keys[0]).await.unwrap();
-    let mut crowd = JoinSet::new();
-    for _ in 0..30 {
-        let (mut pool, keys) = (pool.clone(), keys.clone());
-        crowd.spawn(async move {
-            let mut pipeline = redis::pipe();
-            keys.iter().for_each(|key| {
-                pipeline.incr(key, 1);
+    // Longer than from one lookup to the next.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1500) {
+        let mut crowd = JoinSet::new();
+        for _ in 0..30 {
+            let (mut pool, keys) = (pool.clone(), keys.clone());
+            crowd.spawn(async move {
+                let mut pipeline = redis::pipe();
+                keys.iter().for_each(|key| {
+                    pipeline.incr(key, 1);
+                });
+                let pipeline = pipeline.ignore_errors();
+                pipeline
+                    .query_async::<Vec<RedisResult<i64>>>(&mut pool)
+                    .await
             });
-            let pipeline = pipeline.ignore_errors();
-            pipeline
-                .query_async::<Vec<RedisResult<i64>>>(&mut pool)
-                .await
-        });
-    }
-    while let Some(done) = crowd.join_next().await {
-        let answers = done.unwrap().unwrap();
-        let waited = answers[0].as_ref().unwrap_err();
-        assert_eq!(waited.code(), Some("TIMEOUT"), "{waited}");
-        assert!(answers[1..].iter().all(Result::is_ok), "{answers:?}");
+        }
+        while let Some(done) = crowd.join_next().await {
+            let answers = done.unwrap().unwrap();
+            let waited = answers[0].as_ref().unwrap_err();
+            assert_eq!(waited.code(), Some("TIMEOUT"), "{waited}");
+            assert!(answers[1..].iter().all(Result::is_ok), "{answers:?}");
+        }
     }
     drop(full);
     let _: i64 = pool.clone().incr(&keys[0], 1).await.unwrap();
@@ -122,7 +126,7 @@ async fn whatever_becomes_of_requests_their_places_come_back() {
     assert!(done > 0 && maybe > 0, "{done} done, {maybe} perhaps");
 
     let figures = || {
-        let all = pool.status();
+        let all = pool.status_by_node();
         let addr = proxy.addr().to_string();
         all.into_iter()
             .find(|(node, _)| node.to_string() == addr)
@@ -141,8 +145,12 @@ async fn whatever_becomes_of_requests_their_places_come_back() {
         "{done} <= {sum} <= {done} + {maybe}"
     );
     let mut held = Vec::new();
-    for _ in 0..BOUND {
-        held.push(pool.pin(&keys[0]).await.unwrap());
+    while held.len() < BOUND {
+        // One that was cut while it was idle may be among them still: it shows when it is used.
+        let mut own = pool.pin(&keys[0]).await.unwrap();
+        if own.get::<_, i32>(&keys[0]).await.is_ok() {
+            held.push(own);
+        }
     }
     assert_eq!(carriers(node).len(), BOUND);
     drop(held);

@@ -431,6 +431,17 @@ async fn a_connection_is_pinned_to_the_owner_of_the_key() {
     assert_eq!(pool.status_by_node().len(), 3, "no pool was made for it");
 }
 
+/// What the pool does not know is looked up once more before it is refused.
+#[tokio::test]
+async fn a_node_that_has_come_since_is_found() {
+    let (mut cluster, mut pool) = start(1);
+    let _: () = pool.set("a", 1).await.unwrap();
+    let index = cluster.add_node().unwrap();
+    let newcomer = &cluster.nodes()[index];
+    let mut own = pool.pin_node(&addr(newcomer)).await.unwrap();
+    assert!(clients(newcomer).contains(&id(&mut own).await));
+}
+
 /// The pinned user is told `MOVED`, and all others of the pool go the new way at once.
 #[tokio::test]
 async fn moved_is_told_to_the_pinned_user_and_the_next_pin_goes_to_the_new_owner() {

@@ -22,7 +22,8 @@ impl<T> Builder<T> {
     /// sentinels it goes for them and for the servers they name.
     ///
     /// rustls needs a provider of cryptography. Where the application's dependencies name none, or more than one,
-    /// it has to install one, as with `rustls::crypto::ring::default_provider().install_default()`.
+    /// it has to install one, as with `rustls::crypto::ring::default_provider().install_default()`. If it has not,
+    /// rustls panics, which `build` makes an error of; with `panic = "abort"` it ends the process.
     ///
     /// # Example
     ///
@@ -107,5 +108,6 @@ fn is_tls(server: &ConnectionInfo) -> bool {
 
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const NO_TLS: &str = "the URLs have to be rediss://";
-const NO_PROVIDER: &str = "rustls does not know which cryptography to use: install a provider first, as with \
+const NO_PROVIDER: &str = "rustls does not know which cryptography to use: depend on rustls with one of its features \
+                           ring and aws-lc-rs, or install a provider first, as with \
                            rustls::crypto::ring::default_provider().install_default()";

@@ -178,9 +178,11 @@ async fn a_pool_for_replicas_gives_connections_to_replicas() {
     let rest = others(&all, new.port());
     let mut found = HashSet::new();
     for _ in 0..200 {
-        let port = port(&mut pool.get().await.unwrap()).await.unwrap();
-        assert_ne!(port, new.port(), "nothing goes to the master");
-        found.insert(port);
+        // The sentinel has closed what was open to servers that have changed their roles.
+        if let Ok(port) = port(&mut pool.get().await.unwrap()).await {
+            assert_ne!(port, new.port(), "nothing goes to the master");
+            found.insert(port);
+        }
         if found == rest {
             break;
         }

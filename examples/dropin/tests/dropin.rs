@@ -7,11 +7,12 @@
 
 mod app;
 
-use testbed::{Cluster, Server};
+use testbed::{Cluster, Sentinels, Server};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_for_deadpool_redis_runs_unchanged() {
     let (server, cluster) = (Server::start().unwrap(), Cluster::start(3, 0).unwrap());
-    let journal = app::run(&server.url(), cluster.urls()).await;
+    let watched = Sentinels::start("shop").unwrap();
+    let journal = app::run(&server.url(), cluster.urls(), watched.urls()).await;
     assert_eq!(journal, app::EXPECTED);
 }

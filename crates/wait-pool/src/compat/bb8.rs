@@ -105,7 +105,7 @@ where
 }
 
 /// What [`state`](super::Pool::state) tells, by bb8's names. Its `statistics` are not here: they are
-/// [metrics](crate::Builder::metrics).
+/// [metrics](crate#metrics).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct State {

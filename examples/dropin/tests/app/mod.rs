@@ -13,13 +13,14 @@ use std::fmt::Debug;
 pub(crate) const EXPECTED: &str = include_str!("expected.txt");
 
 /// Runs all of it, and says what happened.
-pub(crate) async fn run(url: &str, nodes: Vec<String>) -> String {
+pub(crate) async fn run(url: &str, nodes: Vec<String>, watchers: Vec<String>) -> String {
     let mut journal = Journal(String::new());
     files::run(&mut journal, url).await;
     shop::run(&mut journal, url).await;
     limits::run(&mut journal, url).await;
     clusters::run(&mut journal, nodes).await;
     sentinels::run(&mut journal);
+    sentinels::live(&mut journal, watchers).await;
     journal.0
 }
 

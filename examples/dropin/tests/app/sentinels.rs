@@ -1,10 +1,12 @@
 //! The configuration of a pool behind sentinels.
 
+use std::time::Duration;
+
 use deadpool_redis::RedisConnectionInfo;
-use deadpool_redis::redis;
+use deadpool_redis::redis::{self, AsyncCommands};
 use deadpool_redis::sentinel::{
-    Config, ConfigError, CreatePoolError, Runtime, SentinelNodeConnectionInfo, SentinelServerType,
-    TlsMode,
+    Config, ConfigError, Connection, CreatePoolError, Manager, Pool, PoolError, Runtime,
+    SentinelNodeConnectionInfo, SentinelServerType, TimeoutType, Timeouts, TlsMode,
 };
 
 use super::Journal;
@@ -68,4 +70,47 @@ pub(super) fn run(journal: &mut Journal) {
         deadpool_redis::ConnectionAddr::Tcp(_, 26379)
     );
     journal.note("default sentinel", port);
+}
+
+/// On servers that these sentinels watch by the name of `shop`.
+pub(super) async fn live(journal: &mut Journal, sentinels: Vec<String>) {
+    let open = |kind| {
+        let manager = Manager::new(sentinels.clone(), "shop".to_owned(), None, kind).unwrap();
+        let builder = Pool::builder(manager).max_size(1).runtime(Runtime::Tokio1);
+        builder.build().unwrap()
+    };
+    let pool = open(SentinelServerType::Master);
+    let mut own: Connection = pool.get().await.unwrap();
+    journal.note("to the master", role(&mut own).await);
+    let () = own.set("stock", 3).await.unwrap();
+    journal.note("its stock", own.get::<_, u32>("stock").await.unwrap());
+    let mut hasty = Timeouts::new();
+    hasty.wait = Some(Duration::ZERO);
+    let refused = pool.timeout_get(&hasty).await.map(drop);
+    let none_left = matches!(refused, Err(PoolError::Timeout(TimeoutType::Wait)));
+    journal.note("there is one only", none_left);
+    drop(own);
+    let looked = pool.retain(|_, _| false);
+    journal.note("taken out", (looked.retained, looked.removed.len()));
+    journal.note("none is left", pool.status().size);
+    let () = pool.get().await.unwrap().set("stock", 2).await.unwrap();
+    pool.close();
+    let closed = pool.get().await.map(drop);
+    journal.note("closed", matches!(closed, Err(PoolError::Closed)));
+
+    let config = Config::from_urls(
+        sentinels.clone(),
+        "shop".to_owned(),
+        SentinelServerType::Replica,
+    );
+    let pool = config.create_pool(Some(Runtime::Tokio1)).unwrap();
+    let mut own = pool.get().await.unwrap();
+    journal.note("to a replica", role(&mut own).await);
+    let refused = own.set::<_, _, ()>("stock", 1).await.unwrap_err();
+    journal.note("which writes nothing", refused.code());
+}
+
+async fn role(own: &mut Connection) -> String {
+    let role: Vec<redis::Value> = redis::cmd("ROLE").query_async(own).await.unwrap();
+    redis::from_redis_value(role[0].clone()).unwrap()
 }

@@ -7,7 +7,7 @@
 //! | `TRYAGAIN` | no | to the same node, after a pause | |
 //! | `LOADING` | no | to the same node, after a pause; a read of a replica to its primary | |
 //! | `CLUSTERDOWN` | no | to the slot's owner, after a pause | looked up |
-//! | `READONLY` | no | to the slot's owner, after a pause | looked up |
+//! | `READONLY` | no | to the slot's owner, of one sent to all primaries to who leads its shard then, after a pause | looked up |
 //! | `MASTERDOWN` | no | to the slot's owner, after a pause | looked up |
 //! | `NOSCRIPT` | no | to the same node, behind `SCRIPT LOAD` if the script is known | |
 //! | any other | yes | it stands | |

@@ -430,3 +430,22 @@ async fn answers_in_resp3_come_together_too() {
         .unwrap();
     assert_eq!(none, None);
 }
+
+/// One write to one node instead of two to two.
+#[tokio::test]
+async fn what_anybody_may_answer_travels_with_the_keys() {
+    let (cluster, mut pool) = start(2, 0);
+    let [with_key, other] = [0, 1].map(|at| &cluster.masters()[at]);
+    for node in [other, with_key] {
+        let key = key_on(&cluster, node, "warm");
+        let _: () = pool.set(key, 1).await.unwrap();
+    }
+    let key = key_on(&cluster, with_key, "k");
+    for n in 0..10 {
+        let mut pipe = redis::pipe();
+        pipe.cmd("ECHO").arg(n).set(&key, n).ignore().get(&key);
+        let answers: (i32, i32) = pipe.query_async(&mut pool).await.unwrap();
+        assert_eq!(answers, (n, n));
+    }
+    assert_eq!((calls(with_key, "echo"), calls(other, "echo")), (10, 0));
+}

@@ -658,7 +658,7 @@ async fn addresses_that_servers_name_are_mapped() {
 }
 
 /// Many are told the same at once when a slot moves under load.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn of_many_that_are_redirected_at_once_the_first_tells_the_pool() {
     let cluster = partial(3, 0);
     let heard = Heard::default();

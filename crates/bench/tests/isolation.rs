@@ -170,6 +170,9 @@ enum Fault {
     Vanishes,
 }
 
+/// How long a client may take to find its way back to a node.
+const RECOVERY: Duration = Duration::from_secs(15);
+
 async fn play<C: Client>(cluster: &Cluster, fault: Fault, client: C) -> Outcome {
     let keys: Vec<String> = (0..3)
         .map(|index| {
@@ -207,9 +210,8 @@ async fn play<C: Client>(cluster: &Cluster, fault: Fault, client: C) -> Outcome 
         // Whatever it opens on first use, and again after the last turn.
         for key in &keys {
             let begun = Instant::now();
-            while let Err(error) = client.increment(key).await {
-                assert!(begun.elapsed() < Duration::from_secs(30), "{error}");
-            }
+            // One that has not recovered by then shows it in what follows.
+            while client.increment(key).await.is_err() && begun.elapsed() < RECOVERY {}
         }
         well_phase.add(phase(&client, &keys, WELL, 0).await);
         let (before, lookups_before) = (connections(), lookups());

@@ -127,9 +127,11 @@ async fn forty_eight_pipelines_over_nine_masters_with_one_place_each_all_finish(
     }
     let sum = |seen: fn(&Node) -> u64| cluster.masters().iter().map(seen).sum::<u64>();
     let redirects = sum(|node| node.errors("MOVED").unwrap() + node.errors("ASK").unwrap());
+    assert!(redirects > 0);
     let refreshes =
-        sum(|node| node.calls("cluster|shards").unwrap() + node.calls("cluster|slots").unwrap());
-    assert!(redirects > 0 && refreshes > 1, "{redirects}, {refreshes}");
+        || sum(|node| node.calls("cluster|shards").unwrap() + node.calls("cluster|slots").unwrap());
+    // The last one may be under way.
+    common::until("the topology was looked up again", || refreshes() > 1).await;
     for (addr, status) in pool.status_by_node() {
         assert_eq!(
             (status.size, status.holders, status.waiting),

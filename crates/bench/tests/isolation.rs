@@ -171,7 +171,7 @@ enum Fault {
 }
 
 /// How long a client may take to find its way back to a node.
-const RECOVERY: Duration = Duration::from_secs(15);
+const RECOVERY: Duration = Duration::from_secs(10);
 
 async fn play<C: Client>(cluster: &Cluster, fault: Fault, client: C) -> Outcome {
     let keys: Vec<String> = (0..3)

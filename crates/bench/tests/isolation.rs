@@ -108,6 +108,8 @@ struct Outcome {
     lookups: u64,
     /// How many connections to the good nodes were there before, and how many of these at the end.
     connections: (usize, usize),
+    /// How often a key was not served again in time once its node was well.
+    lost: u32,
 }
 
 /// Has everybody ask for so long.
@@ -206,12 +208,18 @@ async fn play<C: Client>(cluster: &Cluster, fault: Fault, client: C) -> Outcome 
     };
     let (mut well_phase, mut bad_phase) = (Phase::default(), Phase::default());
     let (mut asked, mut connected) = (0, (0, 0));
-    for _ in 0..TURNS {
+    let mut lost = 0;
+    for turn in 0..TURNS {
         // Whatever it opens on first use, and again after the last turn.
         for key in &keys {
             let begun = Instant::now();
-            // One that has not recovered by then shows it in what follows.
-            while client.increment(key).await.is_err() && begun.elapsed() < RECOVERY {}
+            while let Err(error) = client.increment(key).await {
+                if begun.elapsed() > RECOVERY {
+                    assert!(turn > 0, "{error}");
+                    lost += 1;
+                    break;
+                }
+            }
         }
         well_phase.add(phase(&client, &keys, WELL, 0).await);
         let (before, lookups_before) = (connections(), lookups());
@@ -236,6 +244,7 @@ async fn play<C: Client>(cluster: &Cluster, fault: Fault, client: C) -> Outcome 
         bad: bad_phase,
         lookups: asked,
         connections: connected,
+        lost,
     }
 }
 
@@ -262,7 +271,7 @@ fn show(name: &str, outcome: &mut Outcome) {
     let times = (well.percentile_99(), bad.percentile_99());
     println!(
         "{name:<18} rate {:>6.0}/s -> {:>6.0}/s ({:.2}), p99 {} -> {}, failed {}, lookups {}, \
-         connections kept {} of {} {}",
+         connections kept {} of {}, keys lost {} {}",
         rates.0,
         rates.1,
         rates.2,
@@ -272,6 +281,7 @@ fn show(name: &str, outcome: &mut Outcome) {
         outcome.lookups,
         outcome.connections.1,
         outcome.connections.0,
+        outcome.lost,
         bad.error,
     );
 }
@@ -309,6 +319,7 @@ async fn compare(fault: Fault) {
     show("deadpool-redis", &mut theirs);
 
     assert_eq!(ours.well.failed + ours.bad.failed, 0, "{}", ours.bad.error);
+    assert_eq!(ours.lost, 0, "keys not served again in {RECOVERY:?}");
     let (before, kept) = ours.connections;
     assert_eq!(before, kept, "connections to good nodes");
     let most = 2 * ours.bad.took.as_secs() + u64::from(2 * TURNS);

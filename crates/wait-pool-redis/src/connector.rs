@@ -3,39 +3,42 @@
 //! Everything that depends on the inside of redis-rs's connections is in this file.
 
 mod closed;
+mod dial;
+mod history;
 mod introduction;
+mod link;
 mod reading;
 
-mod history;
-
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use deadpool::managed::Metrics;
-use redis::aio::{ConnectionLike, MultiplexedConnection, SendError};
+use redis::aio::{MultiplexedConnection, SendError};
 use redis::io::AsyncDNSResolver;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, Pipeline, ProtocolVersion,
-    RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ProtocolVersion,
+    RedisFuture, RedisResult,
 };
 use tokio::net::lookup_host;
 
-use crate::plan::{Outgoing, Prelude};
 use crate::pushes::Pushes;
 use crate::readers::ReadFrom;
 use crate::settings::Settings;
 use crate::settings::topology::Resolver;
+use crate::wire::Wire;
 
 pub(crate) use closed::closed;
 use introduction::introduction;
+pub(crate) use link::Link;
 use reading::Zone;
 
 /// Opens connections to one server.
 pub(crate) struct Connector {
     client: Client,
     config: AsyncConnectionConfig,
+    resolver: Option<Resolver>,
+    /// Whether connections are shared by way of a [`Wire`], where there can be one.
+    wired: bool,
     introduction: Vec<Cmd>,
     /// How reads may go to replicas, if so.
     reading: Option<Reading>,
@@ -59,8 +62,14 @@ impl Connector {
                 .read_from
                 .asks_replicas()
                 .then_some(Reading { zone }),
+            wired: settings.is_wired() && dial::can_dial(&info),
             ..Self::named(info, settings, &settings.client_name())?
         })
+    }
+
+    /// Whether those who share its connections do so by way of a [`Wire`].
+    pub(crate) const fn is_wired(&self) -> bool {
+        self.wired
     }
 
     /// The zone that the server has said it is in, if it was to be asked and has answered.
@@ -88,6 +97,8 @@ impl Connector {
         Ok(Self {
             client: Client::open(info)?,
             config,
+            resolver: settings.finding.resolver.clone(),
+            wired: false,
             introduction,
             reading: None,
         })
@@ -100,17 +111,16 @@ impl Connector {
     }
 
     pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {
-        self.open_with(&self.config).await
+        let client = &self.client;
+        let opened = client.get_multiplexed_async_connection_with_config(&self.config);
+        self.prepared(opened.await?).await
     }
 
-    async fn open_with(
+    /// Tells the server who is there, and has it ready for reads where those go to replicas.
+    async fn prepared(
         &self,
-        config: &AsyncConnectionConfig,
+        mut connection: MultiplexedConnection,
     ) -> RedisResult<MultiplexedConnection> {
-        let client = &self.client;
-        let mut connection = client
-            .get_multiplexed_async_connection_with_config(config)
-            .await?;
         for cmd in &self.introduction {
             connection.send_packed_command(cmd).await?;
         }
@@ -120,17 +130,37 @@ impl Connector {
         Ok(connection)
     }
 
-    /// Opens a connection whose pushes are kept, where the protocol has them. What is given out is gone
-    /// as soon as nothing more can come.
-    async fn open_with_pushes(&self) -> RedisResult<(MultiplexedConnection, Option<Weak<Pushes>>)> {
-        if self
-            .client
-            .get_connection_info()
-            .redis_settings()
-            .protocol()
-            != ProtocolVersion::RESP3
-        {
-            return Ok((self.open().await?, None));
+    /// Opens a connection that others may share.
+    async fn link(&self) -> RedisResult<Link> {
+        let (config, pushes) = self.with_pushes();
+        let info = self.client.get_connection_info();
+        let (connection, wire) = match self.wired {
+            true => {
+                let (reader, writer) = dial::dial(info, self.resolver.as_ref()).await?;
+                let settings = info.redis_settings();
+                let has_pushes = settings.protocol() == ProtocolVersion::RESP3;
+                let (wire, driver, guest) = Wire::new(reader, writer, has_pushes);
+                tokio::spawn(driver);
+                let made = MultiplexedConnection::new_with_config(settings, guest, config).await;
+                let (connection, driver) = made?;
+                tokio::spawn(driver);
+                (connection, Some(wire))
+            }
+            false => {
+                let client = &self.client;
+                let opened = client.get_multiplexed_async_connection_with_config(&config);
+                (opened.await?, None)
+            }
+        };
+        let connection = self.prepared(connection).await?;
+        Ok(Link::new(connection, wire, pushes))
+    }
+
+    /// Has pushes kept, where the protocol has them. What is given out is gone as soon as nothing more can come.
+    fn with_pushes(&self) -> (AsyncConnectionConfig, Option<Weak<Pushes>>) {
+        let info = self.client.get_connection_info();
+        if info.redis_settings().protocol() != ProtocolVersion::RESP3 {
+            return (self.config.clone(), None);
         }
         let pushes = Arc::new(Pushes::default());
         let given_out = Arc::downgrade(&pushes);
@@ -139,7 +169,7 @@ impl Connector {
             Ok(())
         };
         let config = self.config.clone().set_push_sender(hand_over);
-        Ok((self.open_with(&config).await?, Some(given_out)))
+        (config, Some(given_out))
     }
 }
 
@@ -211,14 +241,7 @@ impl wait_pool::Manager for Connector {
     type Error = redis::RedisError;
 
     async fn connect(&self) -> RedisResult<Link> {
-        let (connection, pushes) = self.open_with_pushes().await?;
-        Ok(Link {
-            connection,
-            pushes,
-            dead: AtomicBool::new(false),
-            metrics: Metrics::default(),
-            used: false,
-        })
+        self.link().await
     }
 
     async fn check(&self, link: &mut Link) -> RedisResult<()> {
@@ -227,7 +250,7 @@ impl wait_pool::Manager for Connector {
     }
 
     fn is_broken(&self, link: &Link) -> bool {
-        link.dead.load(Ordering::Relaxed)
+        link.is_dead()
     }
 }
 
@@ -240,118 +263,5 @@ fn with_user_timeout(info: ConnectionInfo) -> ConnectionInfo {
     match settings.user_timeout() {
         Some(_) => info,
         None => info.set_tcp_settings(settings.set_user_timeout(USER_TIMEOUT)),
-    }
-}
-
-/// A connection, and whether anybody has found it dead.
-///
-/// Any number of callers may use it at once, and each may be dropped at any time: answers are
-/// matched to requests by the connection's own task, and one that nobody waits for is thrown away.
-#[derive(Debug)]
-pub(crate) struct Link {
-    connection: MultiplexedConnection,
-    /// None where the protocol has no pushes.
-    pushes: Option<Weak<Pushes>>,
-    dead: AtomicBool,
-    /// Of those who had it for themselves.
-    metrics: Metrics,
-    /// Somebody had it for himself.
-    used: bool,
-}
-
-impl Link {
-    /// Sends one command.
-    pub(crate) async fn command(&self, cmd: &Cmd) -> RedisResult<Value> {
-        let mut connection = self.connection.clone();
-        self.judge(connection.send_packed_command(cmd).await)
-    }
-
-    /// Sends a pipeline in one write.
-    pub(crate) async fn pipeline(
-        &self,
-        pipeline: &Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        let mut connection = self.connection.clone();
-        let sent = connection.send_packed_commands(pipeline, offset, count);
-        self.judge(sent.await)
-    }
-
-    /// Sends commands in one write, each behind its prelude. Gives as many answers as there are commands,
-    /// unless the server gave another number.
-    pub(crate) async fn commands(&self, commands: &[Outgoing<'_>]) -> RedisResult<Vec<Value>> {
-        // A command whose answer is not wanted has it all the same here: it may be a redirect.
-        if let [Outgoing { cmd, prelude: None }] = commands
-            && !cmd.is_no_response()
-        {
-            return Ok(vec![self.command(cmd).await?]);
-        }
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        for Outgoing { cmd, prelude } in commands {
-            if let Some(load) = prelude.and_then(|prelude| prelude.script.as_deref()) {
-                pipeline.add_command(load.clone());
-            }
-            if prelude.is_some_and(|prelude| prelude.asking) {
-                pipeline.cmd("ASKING");
-            }
-            pipeline.add_command((*cmd).clone());
-        }
-        let values = self.pipeline(&pipeline, 0, pipeline.len()).await?;
-        if pipeline.len() == commands.len() || values.len() != pipeline.len() {
-            return Ok(values);
-        }
-        let mut values = values.into_iter();
-        let own = |command: &Outgoing<'_>| values.nth(command.prelude.map_or(0, Prelude::len));
-        Ok(commands.iter().filter_map(own).collect())
-    }
-
-    /// Sends a transaction behind `ASKING`. A server forgets `ASKING` after the next command, but not
-    /// between `MULTI` and `EXEC`.
-    pub(crate) async fn asking(
-        &self,
-        transaction: &Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        let mut pipeline = Pipeline::with_capacity(transaction.len() + 3);
-        pipeline.cmd("ASKING").cmd("MULTI");
-        for cmd in transaction.cmd_iter() {
-            pipeline.add_command(cmd.clone());
-        }
-        pipeline.cmd("EXEC");
-        let mut values = self.pipeline(&pipeline, 0, pipeline.len()).await?;
-        let aborted = matches!(values.last(), Some(Value::ServerError(_)));
-        let is_error = |value: &&Value| matches!(value, Value::ServerError(_));
-        match values.iter().find(is_error).filter(|_| aborted) {
-            Some(first) => Err(first.clone().extract_error().expect_err("it is an error")),
-            None => {
-                values.drain(..(offset + 1).min(values.len()));
-                values.truncate(count);
-                Ok(values)
-            }
-        }
-    }
-
-    pub(crate) fn db(&self) -> i64 {
-        self.connection.get_db()
-    }
-
-    /// A handle of the connection itself, for somebody who has it alone.
-    pub(crate) fn connection(&self) -> MultiplexedConnection {
-        self.connection.clone()
-    }
-
-    pub(crate) const fn pushes(&self) -> Option<&Weak<Pushes>> {
-        self.pushes.as_ref()
-    }
-
-    fn judge<T>(&self, outcome: RedisResult<T>) -> RedisResult<T> {
-        if let Err(error) = &outcome
-            && error.is_unrecoverable_error()
-        {
-            self.dead.store(true, Ordering::Relaxed);
-        }
-        outcome
     }
 }

@@ -11,6 +11,7 @@ mod exclusive;
 mod onward;
 mod positions;
 mod scripts;
+mod short;
 mod target;
 mod transaction;
 
@@ -20,17 +21,38 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value};
+use smallvec::SmallVec;
 use tokio::runtime::Handle;
 
 use crate::error::{self, Failure};
 use crate::keys::Commands;
-use crate::plan::Piece;
+use crate::plan::{Answers, Piece};
 use crate::refresh::Topologies;
 use crate::route::{self, Refusal, Routed};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
 use scripts::Scripts;
+use short::Short;
+
+/// The commands of a request, in order.
+type Few<'a> = SmallVec<[&'a Cmd; 16]>;
+
+/// What a request brought back.
+enum Answered {
+    /// All is as it should be.
+    Plain(Vec<Value>),
+    Mixed(Answers),
+}
+
+impl Answered {
+    fn into_values(self) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Plain(values) => Ok(values),
+            Self::Mixed(answers) => answers.into_values(),
+        }
+    }
+}
 
 /// Carries requests to their nodes and answers back.
 #[derive(Debug)]
@@ -59,14 +81,13 @@ impl Dispatch {
 
     /// Runs one command.
     pub(crate) async fn command(&self, cmd: &Cmd) -> RedisResult<Value> {
-        let routed = match self.route(cmd) {
-            Ok(routed) => routed,
+        match self.route(cmd) {
+            Ok(_) => {}
             Err(Refusal::Blocking) => return self.exclusive(cmd).await,
             Err(refusal) => return Err(self.refused(refusal, cmd)),
-        };
-        let piece = Piece::whole(0, cmd, routed);
-        let answers = self.batch(vec![piece], None, self.deadline()?).await?;
-        Ok(answers.into_values()?.pop().unwrap_or_default())
+        }
+        let answered = self.answered(&[cmd], None, self.deadline()?).await?;
+        Ok(answered.into_values()?.pop().unwrap_or_default())
     }
 
     /// Runs a pipeline and gives `count` of its answers, from the one at `offset` on.
@@ -76,18 +97,40 @@ impl Dispatch {
         offset: usize,
         count: usize,
     ) -> RedisResult<Vec<Value>> {
-        let pieces = self.pieces(pipeline.cmd_iter())?;
         if pipeline.is_transaction() {
+            let pieces = self.pieces(pipeline.cmd_iter())?;
             return self.transaction(&pieces, pipeline, offset, count).await;
         }
-        if pieces.is_empty() {
+        let commands: Few<'_> = pipeline.cmd_iter().collect();
+        if commands.is_empty() {
             return Err(error::empty());
         }
-        let answers = self.batch(pieces, Some(pipeline), self.deadline()?).await?;
-        let mut values = answers.into_values()?;
+        let deadline = self.deadline()?;
+        let answered = self.answered(&commands, Some(pipeline), deadline).await?;
+        let mut values = answered.into_values()?;
         values.truncate(offset.saturating_add(count));
         values.drain(..offset.min(values.len()));
         Ok(values)
+    }
+
+    /// Runs commands, which are `pipeline` if that is given: the short way, if that is one for them.
+    async fn answered(
+        &self,
+        commands: &[&Cmd],
+        pipeline: Option<&Pipeline>,
+        deadline: Option<Instant>,
+    ) -> RedisResult<Answered> {
+        let sent = match self.short(commands, deadline).await {
+            Short::Done(values) => return Ok(Answered::Plain(values)),
+            Short::Begun(sent) => Some(sent),
+            Short::Unfit => None,
+        };
+        let pieces = self.pieces(commands.iter().copied())?;
+        let answers = match sent {
+            Some(sent) => self.resume(pieces, sent, deadline).await,
+            None => self.batch(pieces, pipeline, deadline).await?,
+        };
+        Ok(Answered::Mixed(answers))
     }
 
     fn pieces<'a>(

@@ -44,10 +44,27 @@ pub(crate) enum FailureKind {
     NoAnswer,
     /// The connection was found dead, or died before the answer came. It may have run.
     ConnectionLost,
+    /// The connection died before any of it was written. Nothing has been sent.
+    Unsent,
     /// It was sent and refused, or could not be sent as it was.
     Refused,
     /// No node serves its slot.
     Unserved,
+}
+
+/// Why a shared connection gives no answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Lost {
+    pub(crate) error: RedisError,
+    /// Some of the request has been written, so that it may have run.
+    pub(crate) sent: bool,
+}
+
+/// Of what redis-rs has carried nobody knows.
+impl From<RedisError> for Lost {
+    fn from(error: RedisError) -> Self {
+        Self { error, sent: true }
+    }
 }
 
 impl Failure {
@@ -80,6 +97,18 @@ impl Failure {
             kind,
             error,
             node: None,
+        }
+    }
+
+    /// What a shared connection says of a request that it was given.
+    pub(crate) fn lost(lost: Lost) -> Self {
+        let failure = Self::after_sending(lost.error);
+        match failure.kind {
+            FailureKind::ConnectionLost if !lost.sent => Self {
+                kind: FailureKind::Unsent,
+                ..failure
+            },
+            _ => failure,
         }
     }
 
@@ -155,7 +184,7 @@ impl Failure {
             FailureKind::NoConnection => "NOCONNECTION",
             FailureKind::Busy | FailureKind::NoAnswer => "TIMEOUT",
             FailureKind::QueueFull => "QUEUEFULL",
-            FailureKind::ConnectionLost => "CONNECTIONLOST",
+            FailureKind::ConnectionLost | FailureKind::Unsent => "CONNECTIONLOST",
             FailureKind::Unserved => "CLUSTERDOWN",
             FailureKind::Refused => self.error.code().unwrap_or("ERR"),
         };

@@ -99,6 +99,11 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
+    /// Whether any wants to be asked before a connection is used again.
+    pub(crate) const fn are_before_use(&self) -> bool {
+        !self.pre_recycle.is_empty() || !self.post_recycle.is_empty()
+    }
+
     /// Runs hooks one after the other, up to the first that refuses.
     pub(crate) async fn run(
         hooks: &[Arc<Hook>],

@@ -93,6 +93,7 @@ mod status;
 mod tls;
 mod topology;
 mod turns;
+mod wire;
 
 pub use config::Builder;
 pub use connection::{Connection, PushMessages};
@@ -108,6 +109,7 @@ pub use node::NodeAddr;
 pub use pool::{Object, Pool, PoolBuilder, RetainResult, WeakPool};
 pub use pool_error::PoolError;
 pub use readers::ReadFrom;
+pub use settings::ConnectionDriver;
 pub use setup::{
     Config, ConfigError, ConnectionAddr, ConnectionInfo, CreatePoolError, ProtocolVersion,
     RedisConnectionInfo,

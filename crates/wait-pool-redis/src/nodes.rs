@@ -74,6 +74,11 @@ impl Node {
         &self.pool
     }
 
+    /// Whether those who share its connections do so by way of a wire.
+    pub(crate) fn is_wired(&self) -> bool {
+        self.pool.manager().is_wired()
+    }
+
     /// Whether a connection to it is open.
     pub(crate) fn is_connected(&self) -> bool {
         let status = self.pool.status();
@@ -102,7 +107,7 @@ impl Node {
         let begun = self.timed.then(now);
         let sent = link.commands(commands).await;
         self.note(begun);
-        self.counted(sent, commands.len(), link)
+        self.counted(sent.map_err(Failure::lost)?, commands.len(), link)
     }
 
     /// Sends a pipeline as it is in one write on a shared connection.
@@ -119,7 +124,7 @@ impl Node {
         let begun = self.timed.then(now);
         let sent = link.pipeline(pipeline, offset, count).await;
         self.note(begun);
-        self.counted(sent, count, link)
+        self.counted(sent.map_err(Failure::after_sending)?, count, link)
     }
 
     /// Sends a transaction behind `ASKING`, which holds for all of it.
@@ -134,7 +139,7 @@ impl Node {
     ) -> Result<Vec<Value>, Failure> {
         let link = self.lease(deadline).await?;
         let sent = link.asking(pipeline, offset, count).await;
-        self.counted(sent, count, link)
+        self.counted(sent.map_err(Failure::after_sending)?, count, link)
     }
 
     fn note(&self, begun: Option<Instant>) {
@@ -146,11 +151,10 @@ impl Node {
     /// A connection with too many or too few answers would give somebody else's to the next.
     fn counted(
         &self,
-        sent: RedisResult<Vec<Value>>,
+        values: Vec<Value>,
         expected: usize,
         link: Lease<Connector>,
     ) -> Result<Vec<Value>, Failure> {
-        let values = sent.map_err(Failure::after_sending)?;
         if values.len() == expected {
             return Ok(values);
         }

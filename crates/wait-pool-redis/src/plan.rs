@@ -5,6 +5,7 @@ mod cut;
 mod merge;
 mod order;
 mod scan;
+mod short;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) use cut::cut;
 pub(crate) use merge::Merge;
 pub(crate) use order::{Fate, keep_order};
 pub(crate) use scan::Scan;
+pub(crate) use short::{ByShard, by_shard};
 
 /// A command of a batch, whole or cut, that one node answers.
 #[derive(Clone, Debug)]
@@ -76,18 +78,33 @@ pub(crate) struct Prelude {
     pub(crate) asking: bool,
 }
 
-impl Prelude {
-    /// How many commands it is.
-    pub(crate) const fn len(&self) -> usize {
-        self.script.is_some() as usize + self.asking as usize
-    }
-}
-
 /// A command as it is written to a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) cmd: &'a Cmd,
     pub(crate) prelude: Option<&'a Prelude>,
+}
+
+impl Outgoing<'_> {
+    /// How many commands it is.
+    pub(crate) fn len(&self) -> usize {
+        let prelude =
+            |prelude: &Prelude| usize::from(prelude.script.is_some()) + usize::from(prelude.asking);
+        1 + self.prelude.map_or(0, prelude)
+    }
+
+    /// All commands that it is, in order.
+    pub(crate) fn for_each(&self, mut command: impl FnMut(&Cmd)) {
+        if let Some(prelude) = self.prelude {
+            if let Some(load) = &prelude.script {
+                command(load);
+            }
+            if prelude.asking {
+                command(&redis::cmd("ASKING"));
+            }
+        }
+        command(self.cmd);
+    }
 }
 
 /// A piece on its way, by its number in the batch.

@@ -12,6 +12,7 @@
 //! | `NOSCRIPT` | no | to the same node, behind `SCRIPT LOAD` if the script is known | |
 //! | any other | yes | it stands | |
 //! | no connection | no | elsewhere, if somebody else serves the slot by now | looked up |
+//! | connection lost before it was written | no | again | looked up |
 //! | connection lost | perhaps | again, if it only reads or the user allows it | looked up |
 //! | no place, or no answer, in time | perhaps | it stands | |
 //!
@@ -82,6 +83,7 @@ pub(crate) const fn after_failure(kind: FailureKind, repeatable: bool) -> Next {
     match kind {
         FailureKind::NoConnection => Next::Elsewhere,
         FailureKind::ConnectionLost if repeatable => Next::Again,
+        FailureKind::Unsent => Next::Again,
         _ => Next::Stands,
     }
 }

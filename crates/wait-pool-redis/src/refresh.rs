@@ -114,13 +114,20 @@ impl Topologies {
         if self.closed.load(Ordering::Relaxed) {
             return Err(error::closed());
         }
-        match self.current.load_full() {
-            Some(snapshot) => {
-                self.check.note(self);
-                Ok(snapshot)
-            }
+        match self.current_now() {
+            Some(snapshot) => Ok(snapshot),
             None => self.after_refresh().await,
         }
+    }
+
+    /// The current topology, if there is one yet, for a request that is about to go by it.
+    pub(crate) fn current_now(self: &Arc<Self>) -> Option<Arc<Snapshot>> {
+        if self.closed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let snapshot = self.current.load_full()?;
+        self.check.note(self);
+        Some(snapshot)
     }
 
     /// The current topology, if there is one yet.

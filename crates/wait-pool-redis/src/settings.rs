@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) read_from: ReadFrom,
     /// Where the nodes are, if the user says so.
     pub(crate) zones: Option<Zones>,
+    /// Whose connection those who share one use.
+    pub(crate) driver: ConnectionDriver,
     /// What the builder calls `max_connections`.
     pub(crate) bound: &'static str,
     pub(crate) core: Core,
@@ -70,6 +72,18 @@ pub(crate) struct Core {
     pub(crate) listener: Option<Ear>,
     /// What all nodes of a pool have in common, if their connections are bounded together.
     pub(crate) group: Option<Group>,
+}
+
+/// Who carries the requests of those who share a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionDriver {
+    /// wait-pool-redis: what many callers send leaves in one write, and each waits for one wake-up. Over TLS it is redis-rs
+    /// all the same.
+    #[default]
+    Own,
+    /// redis-rs's `MultiplexedConnection`.
+    RedisRs,
 }
 
 impl Settings {
@@ -96,6 +110,7 @@ impl Settings {
             recycle_timeout: None,
             read_from: ReadFrom::Primary,
             zones: None,
+            driver: ConnectionDriver::Own,
             bound,
             finding: Finding::default(),
             core: Core {
@@ -112,6 +127,12 @@ impl Settings {
                 group: None,
             },
         }
+    }
+
+    /// Whether connections are shared by a driver of our own. What was made in the words of redis-rs or deadpool-redis
+    /// has redis-rs's, with all that it can be set to do.
+    pub(crate) fn is_wired(&self) -> bool {
+        !self.stepwise && self.driver == ConnectionDriver::Own
     }
 
     /// What connections are called at the server, which takes no spaces and nothing outside of ASCII.

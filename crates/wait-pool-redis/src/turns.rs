@@ -14,9 +14,9 @@ pub(crate) fn hook_up(builder: Builder<Connector>, hooks: &Hooks) -> Builder<Con
         true => builder,
         false => builder.after_connect(Created(hooks.clone())),
     };
-    match hooks.pre_recycle.is_empty() && hooks.post_recycle.is_empty() {
-        true => builder,
-        false => builder.before_use(Recycled(hooks.clone())),
+    match hooks.are_before_use() {
+        true => builder.before_use(Recycled(hooks.clone())),
+        false => builder,
     }
 }
 

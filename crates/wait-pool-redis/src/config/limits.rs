@@ -8,6 +8,7 @@ use wait_pool::{Group, QueuePolicy};
 use super::Builder;
 use crate::cluster;
 use crate::error::BuildError;
+use crate::settings::ConnectionDriver;
 use crate::settings::ear::Ear;
 
 impl<T> Builder<T> {
@@ -74,6 +75,13 @@ impl<T> Builder<T> {
     /// taken. Default `None`: never.
     pub fn leak_warning_after(mut self, held: impl Into<Option<Duration>>) -> Self {
         self.settings.core.leak_warning_after = held.into();
+        self
+    }
+
+    /// Who carries the requests that share a connection. Default [`ConnectionDriver::Own`]. What is taken for oneself, as
+    /// by [`Pool::get`](crate::Pool::get), is redis-rs's connection either way.
+    pub const fn connection_driver(mut self, driver: ConnectionDriver) -> Self {
+        self.settings.driver = driver;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -12,6 +13,7 @@ use redis::{Pipeline, RedisResult, Value};
 use super::target::Target;
 use super::{Dispatch, expiry, random_slot};
 use crate::error::Failure;
+use crate::nodes::Node;
 use crate::plan::{self, Answers, Item, Outgoing, Part, Piece};
 use crate::redirect::Budget;
 use crate::route::Route;
@@ -21,6 +23,13 @@ pub(super) struct Outcome {
     /// By the pieces' numbers.
     pub(super) answered: Vec<(usize, Result<Value, Failure>)>,
     pub(super) again: Vec<Part<Step>>,
+}
+
+/// A part that has been sent: to whom, and what came back, if anything.
+pub(super) struct Sent {
+    pub(super) node: Arc<Node>,
+    pub(super) positions: Vec<usize>,
+    pub(super) outcome: Option<Result<Vec<Value>, Failure>>,
 }
 
 /// Where a part goes, and what it may still spend.
@@ -52,41 +61,100 @@ impl Dispatch {
         let commands = pieces.len();
         let targets = self.spread(&mut pieces, &mut answers, &snapshot);
         let parts = plan::group(targets);
-        let pieces = pieces;
         // A scan is sent with another cursor than it came with.
         let as_given = |piece: &Piece<'_>| matches!(piece.cmd, Cow::Borrowed(_));
         let untouched = parts.len() == 1 && pieces.len() == commands && pieces.iter().all(as_given);
         let whole = pipeline.filter(|_| untouched && parts[0].items.len() == commands);
-        let mut running = FuturesUnordered::new();
-        for Part { target, items } in parts {
-            let target = Step {
+        let first = |Part { target, items }| Part {
+            target: Step {
                 target,
                 pause: Duration::ZERO,
                 budget: Budget::WHOLE,
+            },
+            items,
+        };
+        let parts = parts.into_iter().map(first).collect();
+        self.settle(&pieces, &mut answers, parts, whole, deadline)
+            .await;
+        Ok(answers)
+    }
+
+    /// Goes on with commands that have been sent.
+    pub(super) async fn resume<'a>(
+        &'a self,
+        pieces: Vec<Piece<'a>>,
+        sent: Vec<Sent>,
+        deadline: Option<Instant>,
+    ) -> Answers {
+        let mut answers = Answers::new(pieces.len());
+        let mut parts = Vec::new();
+        for Sent {
+            node,
+            positions,
+            outcome,
+        } in sent
+        {
+            // What has none is late.
+            let Some(outcome) = outcome else {
+                continue;
             };
-            running.push(self.part(&pieces, Part { target, items }, whole, deadline));
+            let item = |piece| Item {
+                piece,
+                prelude: None,
+            };
+            let items = positions.into_iter().map(item).collect();
+            let outcome = self.after(&pieces, items, &node, outcome, Budget::WHOLE);
+            parts.extend(self.keep(&pieces, &mut answers, outcome));
         }
-        let late = {
+        self.settle(&pieces, &mut answers, parts, None, deadline)
+            .await;
+        answers
+    }
+
+    /// Takes the answers that stand, and gives what is to be sent again.
+    fn keep(
+        &self,
+        pieces: &[Piece<'_>],
+        answers: &mut Answers,
+        outcome: Outcome,
+    ) -> Vec<Part<Step>> {
+        for (piece, answer) in outcome.answered {
+            self.learn(&pieces[piece], &answer);
+            answers.put(pieces[piece].position, pieces[piece].place, answer);
+        }
+        outcome.again
+    }
+
+    /// Runs parts until every piece is answered or the deadline has passed.
+    async fn settle(
+        &self,
+        pieces: &[Piece<'_>],
+        answers: &mut Answers,
+        parts: Vec<Part<Step>>,
+        whole: Option<&Pipeline>,
+        deadline: Option<Instant>,
+    ) {
+        let mut running = FuturesUnordered::new();
+        for part in parts {
+            running.push(self.part(pieces, part, whole, deadline));
+        }
+        {
             let gathered = pin!(async {
                 while let Some(outcome) = running.next().await {
-                    for (piece, answer) in outcome.answered {
-                        self.learn(&pieces[piece], &answer);
-                        answers.put(pieces[piece].position, pieces[piece].place, answer);
-                    }
+                    let again = self.keep(pieces, answers, outcome);
                     if answers.are_settled() {
                         return;
                     }
-                    for part in outcome.again {
-                        running.push(self.part(&pieces, part, None, deadline));
+                    for part in again {
+                        running.push(self.part(pieces, part, None, deadline));
                     }
                 }
             });
-            matches!(select(gathered, expired).await, Either::Right(_))
-        };
-        if late {
-            self.fill(&pieces, &mut answers);
+            select(gathered, pin!(expiry(deadline))).await;
         }
-        Ok(answers)
+        if !answers.are_settled() {
+            self.fill(pieces, answers);
+        }
     }
 
     /// Runs items that go to one target.
@@ -107,7 +175,7 @@ impl Dispatch {
         let Target::Node(node) = &step.target else {
             return self.find_owners(pieces, items, step.budget).await;
         };
-        let sent = match whole {
+        let sent = match whole.filter(|_| !node.is_wired()) {
             Some(pipeline) => node.pipeline(pipeline, 0, items.len(), deadline).await,
             None => {
                 let outgoing = items.iter().map(|item| Outgoing {

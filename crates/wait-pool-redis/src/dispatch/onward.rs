@@ -202,7 +202,7 @@ impl Dispatch {
     pub(super) fn suspect(&self, failure: &Failure, node: &Node) {
         match failure.kind {
             FailureKind::NoConnection | FailureKind::NoAnswer => self.look_again(),
-            FailureKind::ConnectionLost => {
+            FailureKind::ConnectionLost | FailureKind::Unsent => {
                 node.pool().doubt_idle();
                 self.look_again();
             }

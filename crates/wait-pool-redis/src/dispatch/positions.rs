@@ -8,10 +8,9 @@ use futures_util::future::{Either, select};
 use redis::{Cmd, RedisResult, Value};
 use tokio::runtime::Handle;
 
-use super::{Dispatch, expiry};
+use super::{Answered, Dispatch, Few, expiry};
 use crate::error::{self, Failure};
 use crate::node::NodeAddr;
-use crate::plan::Answers;
 use crate::slot::Slot;
 
 impl Dispatch {
@@ -25,7 +24,8 @@ impl Dispatch {
         deadline: Option<Instant>,
     ) -> Vec<Result<Value, Failure>> {
         match self.each(commands, deadline).await {
-            Ok(answers) => answers.into_positions().collect(),
+            Ok(Answered::Plain(values)) => values.into_iter().map(Ok).collect(),
+            Ok(Answered::Mixed(answers)) => answers.into_positions().collect(),
             Err(error) => vec![Err(Failure::before_sending(error)); commands.len()],
         }
     }
@@ -68,10 +68,11 @@ impl Dispatch {
         self.settings.request_timeout
     }
 
-    async fn each(&self, commands: &[Cmd], deadline: Option<Instant>) -> RedisResult<Answers> {
+    async fn each(&self, commands: &[Cmd], deadline: Option<Instant>) -> RedisResult<Answered> {
         if Handle::try_current().is_err() {
             return Err(error::no_runtime());
         }
-        self.batch(self.pieces(commands)?, None, deadline).await
+        let commands: Few<'_> = commands.iter().collect();
+        self.answered(&commands, None, deadline).await
     }
 }

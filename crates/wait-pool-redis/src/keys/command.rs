@@ -125,6 +125,22 @@ impl<'t> CommandInfo<'t> {
         }
     }
 
+    /// Whether nothing is to be thought of but its one key, its first argument: it neither waits nor leaves anything on
+    /// its connection, and one node's answer is the answer.
+    pub(super) const fn is_plain(&self) -> bool {
+        const NOT: u8 = BLOCKING | MOVABLE | PUBSUB | CONTAINER;
+        self.flags & NOT == 0
+            && matches!(self.request, RequestPolicy::Default)
+            && matches!(
+                self.keys,
+                [KeySpec::Range {
+                    begin: Begin::At(1),
+                    last: 0,
+                    ..
+                }]
+            )
+    }
+
     /// Whom to send it to.
     pub(crate) const fn request_policy(&self) -> RequestPolicy {
         self.request

@@ -147,6 +147,15 @@ impl Commands {
         command::find(cmd).copied()
     }
 
+    /// The key of a command that has one, as its first argument, of which nothing else is to be thought. `None` does
+    /// not mean that it's another.
+    pub(crate) fn plain_key<'c>(&self, cmd: &'c Cmd) -> Option<&'c [u8]> {
+        if !self.added.is_empty() || !command::find(cmd)?.is_plain() {
+            return None;
+        }
+        args(cmd).nth(1)
+    }
+
     fn find_added(&self, cmd: &Cmd) -> Option<&ModuleCommand> {
         let mut words = args(cmd);
         let name = Name::new(words.next()?)?;
@@ -159,6 +168,8 @@ impl Commands {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::table::COMMANDS;
+    use crate::keys::touches_session;
 
     fn cmd(command: &str) -> Cmd {
         Cmd::new()
@@ -181,6 +192,35 @@ mod tests {
             commands.add(command);
         }
         commands
+    }
+
+    #[test]
+    fn a_plain_command_has_a_key_and_leaves_nothing_behind() {
+        let commands = Commands::default();
+        let mut plain = 0;
+        for line in COMMANDS {
+            let cmd = cmd(&line.name().replace('|', " "));
+            let cmd = cmd.clone().arg("k").arg("x").take();
+            let Some(key) = commands.plain_key(&cmd) else {
+                continue;
+            };
+            plain += 1;
+            assert_eq!(Some(key), line.first_key(&cmd), "{}", line.name());
+            assert!(!touches_session(&cmd), "{}", line.name());
+            assert!(!line.is_blocking(&cmd), "{}", line.name());
+        }
+        assert!(plain > 100, "{plain}");
+        for words in [
+            "GET",
+            "WATCH k",
+            "XREAD STREAMS k 0",
+            "DEL k",
+            "BLPOP k 0",
+            "NO.SUCH k",
+        ] {
+            assert_eq!(commands.plain_key(&cmd(words)), None, "{words}");
+        }
+        assert_eq!(known().plain_key(&cmd("GET k")), None);
     }
 
     #[track_caller]

@@ -95,7 +95,7 @@ impl LookupError {
                 node: node(),
                 source: error,
             },
-            FailureKind::ConnectionLost => Self::ConnectionLost {
+            FailureKind::ConnectionLost | FailureKind::Unsent => Self::ConnectionLost {
                 node: node(),
                 source: error,
             },

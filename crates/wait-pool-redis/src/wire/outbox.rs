@@ -1,0 +1,281 @@
+//! What goes out, and who waits for what comes back.
+//!
+//! There is one writer. Whoever takes it out of the box writes; what others put into the box meanwhile goes with
+//! the next write.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+
+use parking_lot::{Mutex, MutexGuard};
+use redis::RedisError;
+use tokio::io::AsyncWrite as _;
+
+use super::{Receiver, Writer};
+use crate::error::Lost;
+
+/// Whom the next replies are for.
+#[derive(Debug)]
+pub(super) enum Expected {
+    Replies {
+        receiver: Arc<dyn Receiver>,
+        part: u32,
+        left: u32,
+    },
+    /// redis-rs, one reply.
+    Guest,
+}
+
+impl Expected {
+    /// None will come.
+    pub(super) fn lose(self, lost: Lost) {
+        if let Self::Replies { receiver, part, .. } = self {
+            receiver.lost(part, lost);
+        }
+    }
+}
+
+/// Who waits for replies, and where his request begins in all that has ever been put in.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) expected: Expected,
+    pub(super) begins: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Outbox {
+    state: Mutex<State>,
+    ended: AtomicBool,
+}
+
+struct State {
+    /// What has not been taken for writing.
+    bytes: Vec<u8>,
+    /// Those who have come since the driver last looked, in order.
+    waiting: VecDeque<Waiting>,
+    /// How many wait in all.
+    open: usize,
+    /// None while somebody writes, and at the end.
+    writing: Option<Writing>,
+    /// The driver has been told that there is something to write.
+    told: bool,
+    driver: Waker,
+    /// How much has been put in, and written, since the beginning.
+    put: u64,
+    written: u64,
+    end: Option<RedisError>,
+}
+
+/// The writer, and what it is about to write.
+struct Writing {
+    writer: Writer,
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Outbox {
+    pub(super) fn new(writer: Writer) -> Self {
+        let writing = Writing {
+            writer,
+            bytes: Vec::new(),
+            at: 0,
+        };
+        Self {
+            state: Mutex::new(State {
+                bytes: Vec::new(),
+                waiting: VecDeque::new(),
+                open: 0,
+                writing: Some(writing),
+                told: false,
+                driver: Waker::noop().clone(),
+                put: 0,
+                written: 0,
+                end: None,
+            }),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts a request in, and sees to it that it leaves.
+    ///
+    /// # Errors
+    ///
+    /// If the connection has ended.
+    pub(super) fn send(
+        &self,
+        expected: impl IntoIterator<Item = Expected>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Lost> {
+        let mut state = self.state.lock();
+        if let Some(end) = &state.end {
+            return Err(Lost {
+                error: end.clone(),
+                sent: false,
+            });
+        }
+        let is_quiet = state.open == 0 && state.bytes.is_empty();
+        let (begins, before) = (state.put, state.bytes.len());
+        write(&mut state.bytes);
+        state.put += (state.bytes.len() - before) as u64;
+        for expected in expected {
+            state.waiting.push_back(Waiting { expected, begins });
+            state.open += 1;
+        }
+        if is_quiet && state.writing.is_some() {
+            let waker = state.driver.clone();
+            // What is left, and an error, is the driver's business.
+            let _ = self.write(state, &mut Context::from_waker(&waker));
+        } else if !mem::replace(&mut state.told, true) {
+            let driver = state.driver.clone();
+            drop(state);
+            driver.wake();
+        }
+        Ok(())
+    }
+
+    /// Writes until nothing is left or the socket takes no more.
+    pub(super) fn flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write(self.state.lock(), cx)
+    }
+
+    fn write<'s>(
+        &'s self,
+        mut state: MutexGuard<'s, State>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Who has it takes along what is in the box by then.
+        let Some(mut writing) = state.writing.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            if writing.at == writing.bytes.len() {
+                writing.clear();
+                mem::swap(&mut writing.bytes, &mut state.bytes);
+            }
+            drop(state);
+            let before = writing.at;
+            let written = writing.write(cx);
+            state = self.state.lock();
+            state.written += (writing.at - before) as u64;
+            // Then the drop of the writer is what remains to be done.
+            if state.end.is_some() {
+                drop(state);
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            match written {
+                Poll::Ready(Ok(())) => {
+                    if writing.at < writing.bytes.len() || !state.bytes.is_empty() {
+                        continue;
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    drop(state);
+                    drop(writing);
+                    let told = io::Error::from(error.kind());
+                    self.end(error.into());
+                    return Poll::Ready(Err(told));
+                }
+                Poll::Pending => {}
+            }
+            state.told = written.is_pending();
+            state.writing = Some(writing);
+            return written;
+        }
+    }
+
+    /// Who drives from now on. Tells whether there is something to write.
+    pub(super) fn driven_by(&self, driver: &Waker) -> bool {
+        let mut state = self.state.lock();
+        if !state.driver.will_wake(driver) {
+            state.driver = driver.clone();
+        }
+        state.told
+    }
+
+    /// Hands over those who have come, and takes note of how many have been served.
+    pub(super) fn turn_over(&self, to: &mut VecDeque<Waiting>, served: &mut usize) {
+        let mut state = self.state.lock();
+        state.open -= mem::take(served);
+        if to.is_empty() {
+            mem::swap(&mut state.waiting, to);
+        } else {
+            to.append(&mut state.waiting);
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Ends the connection, once.
+    pub(super) fn end(&self, error: RedisError) {
+        let mut state = self.state.lock();
+        if state.end.is_some() {
+            return;
+        }
+        state.end = Some(error);
+        self.ended.store(true, Ordering::Relaxed);
+        // Its drop tells the server.
+        let writing = state.writing.take();
+        let driver = state.driver.clone();
+        drop(state);
+        drop(writing);
+        driver.wake();
+    }
+
+    /// After the end, tells those who wait.
+    pub(super) fn lose(&self, taken: VecDeque<Waiting>) {
+        let mut state = self.state.lock();
+        let error = state.end.clone().unwrap_or_else(super::closed);
+        let written = state.written;
+        let waiting = mem::take(&mut state.waiting);
+        drop(state);
+        for Waiting { expected, begins } in taken.into_iter().chain(waiting) {
+            expected.lose(Lost {
+                error: error.clone(),
+                sent: begins < written,
+            });
+        }
+    }
+}
+
+impl Writing {
+    /// Writes once.
+    fn write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut writer = Pin::new(&mut self.writer);
+        if self.at < self.bytes.len() {
+            let count = ready!(writer.as_mut().poll_write(cx, &self.bytes[self.at..]))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.at += count;
+        }
+        // A socket does nothing here; what encrypts may keep something back.
+        writer.poll_flush(cx)
+    }
+
+    /// Ready for the next. A buffer that has become large is not kept.
+    fn clear(&mut self) {
+        self.at = 0;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT);
+    }
+}
+
+/// How much of a buffer is kept for the next use.
+const KEPT: usize = 256 * 1024;
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("unwritten", &self.put.saturating_sub(self.written))
+            .field("open", &self.open)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}

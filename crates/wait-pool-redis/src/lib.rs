@@ -93,6 +93,8 @@ mod status;
 mod tls;
 mod topology;
 mod turns;
+#[cfg(test)]
+mod wire;
 
 pub use config::Builder;
 pub use connection::{Connection, PushMessages};

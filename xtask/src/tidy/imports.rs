@@ -78,6 +78,7 @@ const CRATES: &[(&str, &[Layer])] = &[
                     "pushes",
                     "refresh",
                     "turns",
+                    "wire",
                 ],
             },
             Layer {

@@ -1,0 +1,3 @@
+//! Replies as they come over the wire.
+
+mod reply;

@@ -1,14 +1,18 @@
 //! Values out of the bytes that a server sends, as they come in.
 //!
-//! What redis-rs's parser makes of the bytes of a reply, this makes too, and it errs where that errs.
+//! What redis-rs's parser makes of the bytes of a reply, this makes too, and it errs where that errs. It does
+//! so sooner where a length is more than any memory holds, for which redis-rs would wait, and where the first
+//! byte of a reply is wrong, which redis-rs sees with the second.
+//!
 //! It takes in all that it is given: of a long text it keeps what has come, of an array its elements. So no
-//! byte is looked at twice, however a reply is cut, and a caller may read into the same buffer again.
+//! byte is looked at again and again, however a reply is cut, and a caller may read into the same buffer anew.
 
 use redis::{ParsingError, RedisError, RedisResult, Value};
 
 mod bulk;
 mod line;
 mod open;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -23,10 +27,15 @@ const MAX_DEPTH: usize = 100;
 pub(crate) struct Replies {
     /// Arrays and the like that lack elements, the outermost first.
     open: Vec<Open>,
-    /// A text of known length that is not complete.
-    bulk: Option<Bulk>,
-    /// The beginning of a line whose end has not come.
-    line: Vec<u8>,
+    /// What came last, if its end has not come.
+    cut: Option<Cut>,
+}
+
+#[derive(Debug)]
+enum Cut {
+    /// With its first byte, the type.
+    Line(Vec<u8>),
+    Bulk(Bulk),
 }
 
 enum Item {
@@ -43,41 +52,50 @@ impl Replies {
     /// After an error nobody knows where a next reply begins: the connection is of no use any more.
     #[inline]
     pub(crate) fn next(&mut self, input: &mut &[u8]) -> RedisResult<Option<Value>> {
-        loop {
-            let mut value = match self.item(input)? {
-                Item::Value(value) => value,
-                Item::Opened => continue,
-                Item::Partial => return Ok(None),
-            };
-            loop {
-                let Some(inmost) = self.open.last_mut() else {
-                    return Ok(Some(value));
-                };
-                if inmost.add(value) {
-                    break;
-                }
-                let Some(full) = self.open.pop() else {
-                    return Err(broken("an element of nothing"));
-                };
-                value = full.close()?;
-            }
+        if self.cut.is_none()
+            && self.open.is_empty()
+            && let Some(value) = plain::value(input)
+        {
+            return Ok(Some(value));
         }
+        self.next_of_any(input)
     }
 
     /// How many bytes are known to be lacking: the rest of a text whose length has come, else 0.
     ///
     /// A server can announce what it likes, so it is no measure for memory.
     pub(crate) fn wanted(&self) -> usize {
-        self.bulk.as_ref().map_or(0, Bulk::lacks)
+        match &self.cut {
+            Some(Cut::Bulk(bulk)) => bulk.lacks(),
+            _ => 0,
+        }
     }
 
-    #[inline]
-    fn item(&mut self, input: &mut &[u8]) -> RedisResult<Item> {
-        if let Some(bulk) = self.bulk.take() {
-            return self.more_of_bulk(bulk, input);
+    fn next_of_any(&mut self, input: &mut &[u8]) -> RedisResult<Option<Value>> {
+        'items: loop {
+            let mut value = match self.item(input)? {
+                Item::Value(value) => value,
+                Item::Opened => continue,
+                Item::Partial => return Ok(None),
+            };
+            while let Some(mut inmost) = self.open.pop() {
+                inmost.add(value);
+                inmost.fill(input);
+                if !inmost.is_full() {
+                    self.open.push(inmost);
+                    continue 'items;
+                }
+                value = inmost.close()?;
+            }
+            return Ok(Some(value));
         }
-        if !self.line.is_empty() {
-            return self.more_of_line(input);
+    }
+
+    fn item(&mut self, input: &mut &[u8]) -> RedisResult<Item> {
+        match self.cut.take() {
+            Some(Cut::Bulk(bulk)) => return self.bulk(bulk, input),
+            Some(Cut::Line(line)) => return self.cut_line(line, input),
+            None => {}
         }
         let Some((&kind, rest)) = input.split_first() else {
             return Ok(Item::Partial);
@@ -86,7 +104,7 @@ impl Replies {
             return Err(broken("replies are nested too deep"));
         }
         if has_number(kind) {
-            if let Some((number, rest)) = line::plain_number(rest) {
+            if let Some((number, rest)) = plain::number(rest) {
                 *input = rest;
                 return self.numbered(kind, number, input);
             }
@@ -97,29 +115,27 @@ impl Replies {
             *input = rest;
             return self.whole_line(kind, line, input);
         }
-        self.line.extend_from_slice(input);
+        self.cut = Some(Cut::Line(input.to_vec()));
         *input = &[];
         Ok(Item::Partial)
     }
 
-    #[cold]
-    fn more_of_line(&mut self, input: &mut &[u8]) -> RedisResult<Item> {
-        if !line::complete(&mut self.line, input) {
+    fn cut_line(&mut self, mut line: Vec<u8>, input: &mut &[u8]) -> RedisResult<Item> {
+        if !line::complete(&mut line, input) {
+            self.cut = Some(Cut::Line(line));
             return Ok(Item::Partial);
         }
-        let line = std::mem::take(&mut self.line);
         match line.split_first() {
             Some((&kind, line)) => self.whole_line(kind, line, input),
             None => Err(broken("a reply of no type")),
         }
     }
 
-    #[cold]
-    fn more_of_bulk(&mut self, mut bulk: Bulk, input: &mut &[u8]) -> RedisResult<Item> {
+    fn bulk(&mut self, mut bulk: Bulk, input: &mut &[u8]) -> RedisResult<Item> {
         if bulk.take_in(input)? {
             return bulk.close().map(Item::Value);
         }
-        self.bulk = Some(bulk);
+        self.cut = Some(Cut::Bulk(bulk));
         Ok(Item::Partial)
     }
 
@@ -133,19 +149,20 @@ impl Replies {
     }
 
     /// What begins with a number, or is one.
-    #[inline]
     fn numbered(&mut self, kind: u8, number: i64, input: &mut &[u8]) -> RedisResult<Item> {
         let value = match (kind, number) {
             (b':', number) => Value::Int(number),
             (b'$' | b'*' | b'~', ..=-1) => Value::Nil,
-            (b'$', size) => return self.text(length(size)?, input),
-            (b'!' | b'=', size) => {
-                return self.more_of_bulk(Bulk::new(kind, length(size)?), input);
+            (b'$' | b'!' | b'=', size) => {
+                return self.bulk(Bulk::new(kind, length(size)?), input);
             }
             (b'>', ..=0) => open::empty_push(),
             (kind, count) => {
                 let room = open::room(input.len(), self.open.len());
-                let open = Open::new(kind, length(count)?, room)?;
+                let mut open = Open::new(kind, length(count)?, room)?;
+                if self.open.len() + 1 < MAX_DEPTH {
+                    open.fill(input);
+                }
                 if !open.is_full() {
                     self.open.push(open);
                     return Ok(Item::Opened);
@@ -154,15 +171,6 @@ impl Replies {
             }
         };
         Ok(Item::Value(value))
-    }
-
-    #[inline]
-    fn text(&mut self, size: usize, input: &mut &[u8]) -> RedisResult<Item> {
-        if let Some((text, [b'\r', b'\n', rest @ ..])) = input.split_at_checked(size) {
-            *input = rest;
-            return Ok(Item::Value(Value::BulkString(text.to_vec())));
-        }
-        self.more_of_bulk(Bulk::new(b'$', size), input)
     }
 }
 

@@ -61,7 +61,10 @@ impl Bulk {
     /// The value of a complete text.
     pub(super) fn close(self) -> RedisResult<Value> {
         match self.kind {
-            b'=' => verbatim(&String::from_utf8_lossy(&self.bytes)),
+            b'=' => match std::str::from_utf8(&self.bytes) {
+                Ok(text) => verbatim(text),
+                Err(_) => verbatim(&String::from_utf8_lossy(&self.bytes)),
+            },
             b'!' => error(&self.bytes),
             _ => Ok(Value::BulkString(self.bytes)),
         }

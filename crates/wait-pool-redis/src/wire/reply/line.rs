@@ -4,30 +4,6 @@ use redis::{RedisResult, Value};
 
 use super::broken;
 
-/// A number as servers write it, with what follows its line. `None` may also be a number in another
-/// form, or one whose end has not come.
-#[inline]
-pub(super) fn plain_number(bytes: &[u8]) -> Option<(i64, &[u8])> {
-    /// More could be too large.
-    const MAX_DIGITS: usize = 18;
-    let (negative, digits) = match bytes {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    let mut number = 0;
-    for (at, byte) in digits.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' if at < MAX_DIGITS => number = number * 10 + i64::from(byte - b'0'),
-            b'\r' if at > 0 => {
-                let rest = digits[at + 1..].strip_prefix(b"\n")?;
-                return Some((if negative { -number } else { number }, rest));
-            }
-            _ => return None,
-        }
-    }
-    None
-}
-
 /// Any number that Rust can read, with spaces around it.
 pub(super) fn number(line: &[u8]) -> RedisResult<i64> {
     text(line)?

@@ -2,7 +2,7 @@
 
 use redis::{PushKind, RedisResult, Value};
 
-use super::broken;
+use super::{broken, plain};
 
 /// How much is reserved before elements have come: no more than so many, and fewer the deeper.
 const RESERVE: usize = 1024;
@@ -68,20 +68,37 @@ impl Open {
         self.lacks == 0
     }
 
-    /// Takes the next element, and tells whether it lacks more.
-    #[inline]
-    pub(super) fn add(&mut self, value: Value) -> bool {
+    /// Takes the next element.
+    pub(super) fn add(&mut self, value: Value) {
         match &mut self.shape {
             Shape::Array(items) | Shape::Set(items) | Shape::Push(items) => {
                 push(items, value, self.lacks);
             }
-            Shape::Map(pairs) | Shape::Attribute(pairs) => match pairs.odd.take() {
-                Some(key) => push(&mut pairs.whole, (key, value), self.lacks.div_ceil(2)),
-                None => pairs.odd = Some(value),
-            },
+            Shape::Map(pairs) | Shape::Attribute(pairs) => pairs.add(value, self.lacks),
         }
         self.lacks -= 1;
-        self.lacks > 0
+    }
+
+    /// Takes all plain elements at the front of `input`.
+    pub(super) fn fill(&mut self, input: &mut &[u8]) {
+        match &mut self.shape {
+            Shape::Array(items) | Shape::Set(items) | Shape::Push(items) => {
+                while self.lacks > 0
+                    && let Some(value) = plain::value(input)
+                {
+                    push(items, value, self.lacks);
+                    self.lacks -= 1;
+                }
+            }
+            Shape::Map(pairs) | Shape::Attribute(pairs) => {
+                while self.lacks > 0
+                    && let Some(value) = plain::value(input)
+                {
+                    pairs.add(value, self.lacks);
+                    self.lacks -= 1;
+                }
+            }
+        }
     }
 
     /// The value of a full one.
@@ -96,6 +113,16 @@ impl Open {
                 attributes: pairs.whole,
             },
         })
+    }
+}
+
+impl Pairs {
+    #[inline]
+    fn add(&mut self, value: Value, lacks: usize) {
+        match self.odd.take() {
+            Some(key) => push(&mut self.whole, (key, value), lacks.div_ceil(2)),
+            None => self.odd = Some(value),
+        }
     }
 }
 

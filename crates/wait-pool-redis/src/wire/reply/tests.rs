@@ -309,11 +309,19 @@ fn impossible_lengths_are_refused_at_once() {
 fn possible_lengths_are_waited_for_without_memory() {
     for kind in "$!=*~%|>".chars() {
         let mut replies = Replies::default();
-        let head = format!("{kind}4611686018427387903\r\n");
+        let head = format!("{kind}4611686018427387903\r\n+");
         assert_eq!(replies.next(&mut head.as_bytes()), Ok(None));
         let text = "$!=".contains(kind);
-        assert_eq!(replies.wanted(), if text { (1 << 62) + 1 } else { 0 });
+        assert_eq!(replies.wanted(), if text { 1 << 62 } else { 0 });
     }
+}
+
+#[test]
+fn what_is_reserved_for_elements_is_bounded() {
+    let most: usize = (0..MAX_DEPTH)
+        .map(|depth| open::room(usize::MAX, depth))
+        .sum();
+    assert!(most * size_of::<[Value; 2]>() < 1 << 20, "{most}");
 }
 
 #[test]
@@ -331,6 +339,7 @@ fn replies_are_as_deep_as_those_of_redis_rs() {
             Verdict::Broken(_)
         ));
         check(format!("{deep}_").as_bytes());
+        check(format!("{deep}_\r\n").as_bytes());
         check(head.repeat(MAX_DEPTH * 3).as_bytes());
     }
     check("*1\r\n".repeat(MAX_DEPTH).as_bytes());

@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::io;
 
+use tokio::runtime::{Builder, Runtime};
 use wait_pool::{Manager, Pool};
 
-use crate::{count, requests, runtime};
+use crate::{count, requests};
 
 /// Something that is counted.
 pub(crate) struct Case {
@@ -63,6 +65,10 @@ impl Manager for Numbers {
     async fn check(&self, _: &mut u64) -> Result<(), Infallible> {
         Ok(())
     }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 /// A checkout that finds a connection, and its return.

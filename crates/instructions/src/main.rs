@@ -15,7 +15,7 @@ use std::env;
 use std::hint::black_box;
 
 use anyhow::{Context as _, ensure};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use cases::CASES;
 
@@ -32,11 +32,6 @@ fn main() -> anyhow::Result<()> {
     let case = CASES.iter().find(|case| case.name == name);
     let case = case.with_context(|| format!("there is no case {name}"))?;
     (case.run)(case.times)
-}
-
-/// A runtime as simple as can be, so that each run takes the same turns.
-fn runtime() -> anyhow::Result<Runtime> {
-    Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
 /// Runs `once` again and again, `times` of it counted.

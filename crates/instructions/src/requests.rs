@@ -8,8 +8,8 @@ use redis::Pipeline;
 use tokio::task::unconstrained;
 use wait_pool_redis::{Builder, NodeAddr, cluster};
 
+use crate::count;
 use crate::server::{self, VALUE};
-use crate::{count, runtime};
 
 /// Ten keys of a request, and three nodes that have some of them each.
 const KEYS: u32 = 10;
@@ -18,8 +18,7 @@ const NODES: usize = 3;
 /// A pipeline of ten `GET`s, routed, grouped by node, and put into the lines of three nodes whose connections others
 /// have; then given up. It is all of a request that comes before it is sent.
 pub(crate) fn plan(times: u32) -> anyhow::Result<()> {
-    let servers = server::start(NODES)?;
-    let runtime = runtime()?;
+    let (servers, runtime) = server::start(NODES)?;
     let pool = pool(&servers).max_connections_per_node(1);
     let pool = pool.request_timeout(None).build()?;
     let taken = servers.iter().map(|it| {
@@ -43,8 +42,7 @@ pub(crate) fn plan(times: u32) -> anyhow::Result<()> {
 
 /// One `GET`, to one server.
 pub(crate) fn command(times: u32) -> anyhow::Result<()> {
-    let servers = server::start(1)?;
-    let runtime = runtime()?;
+    let (servers, runtime) = server::start(1)?;
     let mut pool = wait_pool_redis::Pool::builder(url(&servers[0])).build()?;
     let get = redis::cmd("GET").arg(key(0)).take();
     count(&runtime, times, async || {
@@ -56,8 +54,7 @@ pub(crate) fn command(times: u32) -> anyhow::Result<()> {
 
 /// A pipeline of ten `GET`s over three nodes.
 pub(crate) fn pipeline(times: u32) -> anyhow::Result<()> {
-    let servers = server::start(NODES)?;
-    let runtime = runtime()?;
+    let (servers, runtime) = server::start(NODES)?;
     let mut pool = pool(&servers).build()?;
     let gets = gets();
     count(&runtime, times, async || {
@@ -69,8 +66,7 @@ pub(crate) fn pipeline(times: u32) -> anyhow::Result<()> {
 
 /// A lookup of the same keys.
 pub(crate) fn lookup(times: u32) -> anyhow::Result<()> {
-    let servers = server::start(NODES)?;
-    let runtime = runtime()?;
+    let (servers, runtime) = server::start(NODES)?;
     let lookup = pool(&servers).build()?.lookup();
     let keys: Vec<String> = (0..KEYS).map(key).collect();
     count(&runtime, times, async || {

@@ -25,6 +25,10 @@ const CASES: &str = "instructions";
 /// The function of that program that is counted, whatever mangling leaves around its name.
 const COUNTED: &str = "*counted_part*";
 
+/// Has glibc keep what is freed for the next that asks for as much. Otherwise the way that an allocation takes depends
+/// on all that was freed before.
+const ALLOCATOR: &str = "glibc.malloc.tcache_count=1000";
+
 /// A message of cargo about something that it has built.
 #[derive(Deserialize)]
 struct Built {
@@ -100,6 +104,7 @@ fn run(
         &format!("--toggle-collect={COUNTED}"),
     ];
     cmd!(sh, "{valgrind} {tool...} {program} {case}")
+        .env("GLIBC_TUNABLES", ALLOCATOR)
         .quiet()
         .run()
         .with_context(|| format!("{case} cannot be counted"))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use xshell::cmd;
 
 use crate::steps::Steps;
-use crate::{cargo, gen_commands, interrupt, loom, public_api, report, test, tidy};
+use crate::{cargo, gen_commands, instructions, interrupt, loom, public_api, report, test, tidy};
 
 /// What `ci` takes.
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     });
     steps.run("public-api", || {
         public_api::run(&public_api::Args::default())
+    });
+    steps.run("instructions", || {
+        instructions::run(&instructions::Args::default())
     });
     if cmd!(sh, "{cargo} deny --version")
         .quiet()

@@ -5,6 +5,7 @@ mod ci;
 mod cluster;
 mod demo;
 mod gen_commands;
+mod instructions;
 mod interrupt;
 mod loom;
 mod public_api;
@@ -46,6 +47,8 @@ enum Verb {
     },
     /// Compare what the published crates offer with their `public-api.txt`
     PublicApi(public_api::Args),
+    /// Count the instructions of checkouts and requests, and compare them with what they took
+    Instructions(instructions::Args),
     /// Check the project's own rules: sizes, imports, links and the like
     Tidy(tidy::Args),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Verb::Cluster(args) => cluster::run(&args),
         Verb::GenCommands { check } => gen_commands::run(check),
         Verb::PublicApi(args) => public_api::run(&args),
+        Verb::Instructions(args) => instructions::run(&args),
         Verb::Tidy(args) => tidy::run(&args),
     };
     interrupt::end_if_asked();

@@ -1,6 +1,6 @@
-//! Installs a server with the system's package manager.
+//! Installs a program with the system's package manager.
 //!
-//! Debian's packages also start a server of the system's on its usual port. That one is none of ours:
+//! Debian's packages of servers also start one of the system's on its usual port. That one is none of ours:
 //! it is kept from starting where the system lets us, and never used or stopped.
 
 use std::env;
@@ -14,9 +14,9 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::program::Program;
 
-/// Installs a server unless `present` says that one has appeared meanwhile.
+/// Installs it unless `present` says that one has appeared meanwhile.
 pub(crate) fn install(program: &Program, present: impl Fn() -> bool) -> anyhow::Result<()> {
-    // Parallel tests all find the server missing; one installs, the others wait for it.
+    // Parallel tests all find it missing; one installs, the others wait for it.
     let path = env::temp_dir().join("wait-pool-testbed-install.lock");
     let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
@@ -25,7 +25,7 @@ pub(crate) fn install(program: &Program, present: impl Fn() -> bool) -> anyhow::
     } else {
         install_now(program)
     };
-    // Whoever waits on the removed file finds the server present.
+    // Whoever waits on the removed file finds the program present.
     let _ = fs::remove_file(&path);
     drop(lock);
     result

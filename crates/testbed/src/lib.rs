@@ -45,6 +45,7 @@ pub use detached::{Detached, DetachedNode, Stopped, is_detached_running, stop_de
 pub use migration::Migration;
 pub use node::Node;
 pub use postgres::Postgres;
+pub use program::Program;
 pub use proxy::{Direction, Proxy};
 pub use reaper::stop_all;
 pub use sentinel::{SentinelOptions, Sentinels};

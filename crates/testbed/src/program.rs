@@ -1,4 +1,4 @@
-//! Finds a server program, or has it installed.
+//! Finds a program that is not the project's, or has it installed.
 
 use std::env;
 use std::fs;
@@ -13,24 +13,28 @@ const BREW: [&str; 2] = ["/opt/homebrew/bin", "/usr/local/bin"];
 /// Debian keeps PostgreSQL's programs in `VERSION/bin` below this, and on nobody's PATH.
 const DEBIAN_POSTGRES: &str = "/usr/lib/postgresql";
 
-/// A server program, and where it comes from.
-pub(crate) struct Program {
+/// A program that the project needs and does not build, and where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
     /// What people call it.
-    pub(crate) title: &'static str,
+    pub title: &'static str,
     /// The variable that names the program to use.
-    pub(crate) variable: &'static str,
+    pub variable: &'static str,
     /// What it may be called.
-    pub(crate) names: &'static [&'static str],
+    pub names: &'static [&'static str],
     /// Debian's packages, the first that can be had wins.
-    pub(crate) apt: &'static [&'static str],
+    pub apt: &'static [&'static str],
     /// Homebrew's packages.
-    pub(crate) brew: &'static [&'static str],
+    pub brew: &'static [&'static str],
 }
 
 impl Program {
     /// The one that the variable names, else the first of its names on `PATH`, else one that the
     /// system's package manager installs now.
-    pub(crate) fn find(&self) -> anyhow::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// If the variable names no file, or there is none and it cannot be installed; the message says what to do.
+    pub fn find(&self) -> anyhow::Result<PathBuf> {
         if let Some(path) = self.named() {
             return find(&[&path.to_string_lossy()])
                 .context("there is no such file")

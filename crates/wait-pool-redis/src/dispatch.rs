@@ -26,33 +26,19 @@ use tokio::runtime::Handle;
 
 use crate::error::{self, Failure};
 use crate::keys::Commands;
-use crate::plan::{Answers, Piece};
+use crate::plan::{self, Answers, Piece};
 use crate::refresh::Topologies;
 use crate::route::{self, Refusal, Routed};
 use crate::settings::Settings;
 use crate::slot::Slot;
 
+use batch::Sent;
+pub(crate) use positions::{Asked, Positions};
 use scripts::Scripts;
-use short::Short;
+use short::{Given, Short};
 
 /// The commands of a request, in order.
 type Few<'a> = SmallVec<[&'a Cmd; 16]>;
-
-/// What a request brought back.
-enum Answered {
-    /// All is as it should be.
-    Plain(Vec<Value>),
-    Mixed(Answers),
-}
-
-impl Answered {
-    fn into_values(self) -> RedisResult<Vec<Value>> {
-        match self {
-            Self::Plain(values) => Ok(values),
-            Self::Mixed(answers) => answers.into_values(),
-        }
-    }
-}
 
 /// Carries requests to their nodes and answers back.
 #[derive(Debug)]
@@ -83,11 +69,11 @@ impl Dispatch {
     pub(crate) async fn command(&self, cmd: &Cmd) -> RedisResult<Value> {
         match self.route(cmd) {
             Ok(_) => {}
-            Err(Refusal::Blocking) => return self.exclusive(cmd).await,
+            Err(Refusal::Blocking) => return Box::pin(self.exclusive(cmd)).await,
             Err(refusal) => return Err(self.refused(refusal, cmd)),
         }
-        let answered = self.answered(&[cmd], None, self.deadline()?).await?;
-        Ok(answered.into_values()?.pop().unwrap_or_default())
+        let mut values = self.values(&[cmd], None).await?;
+        Ok(values.pop().unwrap_or_default())
     }
 
     /// Runs a pipeline and gives `count` of its answers, from the one at `offset` on.
@@ -99,38 +85,70 @@ impl Dispatch {
     ) -> RedisResult<Vec<Value>> {
         if pipeline.is_transaction() {
             let pieces = self.pieces(pipeline.cmd_iter())?;
-            return self.transaction(&pieces, pipeline, offset, count).await;
+            return Box::pin(self.transaction(&pieces, pipeline, offset, count)).await;
         }
         let commands: Few<'_> = pipeline.cmd_iter().collect();
         if commands.is_empty() {
             return Err(error::empty());
         }
-        let deadline = self.deadline()?;
-        let answered = self.answered(&commands, Some(pipeline), deadline).await?;
-        let mut values = answered.into_values()?;
+        let mut values = match plan::turn(&commands) == commands.len() {
+            true => self.values(&commands, Some(pipeline)).await?,
+            false => Box::pin(self.in_turns(&commands)).await?,
+        };
         values.truncate(offset.saturating_add(count));
         values.drain(..offset.min(values.len()));
         Ok(values)
     }
 
     /// Runs commands, which are `pipeline` if that is given: the short way, if that is one for them.
-    async fn answered(
+    async fn values(
         &self,
         commands: &[&Cmd],
         pipeline: Option<&Pipeline>,
-        deadline: Option<Instant>,
-    ) -> RedisResult<Answered> {
-        let sent = match self.short(commands, deadline).await {
-            Short::Done(values) => return Ok(Answered::Plain(values)),
+    ) -> RedisResult<Vec<Value>> {
+        let deadline = self.deadline()?;
+        let sent = match self.short(&self.given(commands), deadline).await {
+            Short::Done(values) => return Ok(values),
             Short::Begun(sent) => Some(sent),
             Short::Unfit => None,
         };
+        // In a box, since few requests need its room.
+        let long = Box::pin(self.long(commands, pipeline, sent, deadline));
+        long.await?.into_values()
+    }
+
+    const fn given<'a>(&'a self, commands: &'a [&'a Cmd]) -> Given<'a> {
+        Given {
+            dispatch: self,
+            commands,
+        }
+    }
+
+    /// Runs a long pipeline in turns, one after another, so that others get at the connections in between.
+    async fn in_turns(&self, mut commands: &[&Cmd]) -> RedisResult<Vec<Value>> {
+        let deadline = self.deadline()?;
+        let mut positions = Vec::with_capacity(commands.len());
+        while !commands.is_empty() {
+            let (turn, rest) = commands.split_at(plan::turn(commands));
+            positions.extend(self.each(turn, deadline).await);
+            commands = rest;
+        }
+        plan::values(positions)
+    }
+
+    /// Runs commands the long way, or goes on with what has been sent of them.
+    async fn long(
+        &self,
+        commands: &[&Cmd],
+        pipeline: Option<&Pipeline>,
+        sent: Option<Vec<Sent>>,
+        deadline: Option<Instant>,
+    ) -> RedisResult<Answers> {
         let pieces = self.pieces(commands.iter().copied())?;
-        let answers = match sent {
-            Some(sent) => self.resume(pieces, sent, deadline).await,
-            None => self.batch(pieces, pipeline, deadline).await?,
-        };
-        Ok(Answered::Mixed(answers))
+        match sent {
+            Some(sent) => Ok(self.resume(pieces, sent, deadline).await),
+            None => self.batch(pieces, pipeline, deadline).await,
+        }
     }
 
     fn pieces<'a>(

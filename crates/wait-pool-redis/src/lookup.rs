@@ -12,6 +12,7 @@ mod request;
 mod result;
 mod run;
 mod share;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
@@ -144,12 +145,12 @@ impl Lookup {
 
     /// Reads keys that hold strings, one `GET` for each. A key may stand at several positions.
     pub fn keys<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Keys {
-        Keys::new(self.clone(), owned(keys))
+        Keys::new(self.clone(), keys.into_iter().collect())
     }
 
     /// Reads rows: keys that hold hashes. A key may stand at several positions.
     pub fn rows<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Rows {
-        Rows::new(self.clone(), owned(keys))
+        Rows::new(self.clone(), keys.into_iter().collect())
     }
 
     /// The deadline of a lookup that begins now.
@@ -172,10 +173,6 @@ impl fmt::Debug for Lookup {
             .field("share", &self.share)
             .finish_non_exhaustive()
     }
-}
-
-fn owned<K: AsRef<[u8]>>(bytes: impl IntoIterator<Item = K>) -> Vec<Box<[u8]>> {
-    bytes.into_iter().map(|each| each.as_ref().into()).collect()
 }
 
 /// Tokio's clock, which tests can stop.

@@ -6,6 +6,7 @@ mod merge;
 mod order;
 mod scan;
 mod short;
+mod turns;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,12 +16,13 @@ use redis::Cmd;
 use crate::route::{Route, Routed};
 use crate::slot::Slot;
 
-pub(crate) use answers::Answers;
+pub(crate) use answers::{Answers, values};
 pub(crate) use cut::cut;
 pub(crate) use merge::Merge;
 pub(crate) use order::{Fate, keep_order};
 pub(crate) use scan::Scan;
 pub(crate) use short::{ByShard, by_shard};
+pub(crate) use turns::turn;
 
 /// A command of a batch, whole or cut, that one node answers.
 #[derive(Clone, Debug)]

@@ -21,6 +21,7 @@ mod reply;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use redis::{RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,7 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::error::Lost;
 
 pub(crate) use call::{Call, Calling, Ended};
-pub(crate) use command::write;
+pub(crate) use command::{write, write_framed, write_more};
 use driver::Driver;
 pub(crate) use guest::Guest;
 use guest::Inbox;
@@ -43,6 +44,9 @@ pub(crate) type Writer = Box<dyn AsyncWrite + Send + Sync + Unpin>;
 pub(crate) trait Receiver: fmt::Debug + Send + Sync {
     /// All answers to a part of a request have come. Leaves `answers` empty.
     fn answered(&self, part: u32, answers: &mut Vec<Value>);
+
+    /// They have not come by the deadline. Should they still come, nobody hears of it.
+    fn late(&self, part: u32);
 
     /// None will come.
     fn lost(&self, part: u32, lost: Lost);
@@ -78,7 +82,7 @@ impl Wire {
     }
 
     /// Sends what `write` writes, which is answered by so many replies. They go to `receiver`, as a part of what
-    /// it waits for.
+    /// it waits for, if they come by the deadline.
     ///
     /// Never waits: what the socket does not take now is kept. Costs one lock; two and a system call where nothing
     /// else is under way.
@@ -91,6 +95,7 @@ impl Wire {
         receiver: Arc<dyn Receiver>,
         part: u32,
         replies: u32,
+        deadline: Option<Instant>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Lost> {
         let expected = Expected::Replies {
@@ -98,7 +103,7 @@ impl Wire {
             part,
             left: replies,
         };
-        self.shared.outbox.send([expected], write)
+        self.shared.outbox.send([expected], deadline, write)
     }
 
     /// Whether it has ended. One atomic load.

@@ -5,17 +5,16 @@
 //! what was asked for, the request goes on the long way ([`batch`](super::batch)) with what it has.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use futures_util::future::select;
 use redis::{Cmd, Value};
 use smallvec::SmallVec;
 use wait_pool::{AcquireError, Lease};
 
+use super::Dispatch;
 use super::batch::Sent;
-use super::{Dispatch, expiry};
 use crate::connector::Connector;
 use crate::error::{Failure, Lost};
 use crate::plan::{self, ByShard};
@@ -34,35 +33,65 @@ pub(super) enum Short {
     Begun(Vec<Sent>),
 }
 
+/// The commands of a request, by their positions.
+pub(super) trait Errand: Sync {
+    fn count(&self) -> usize;
+
+    /// The shard that a command is for, if it only has to be sent there.
+    fn shard(&self, position: usize, snapshot: &Snapshot) -> Option<usize>;
+
+    fn write(&self, position: usize, bytes: &mut Vec<u8>);
+}
+
+/// Commands as they were given.
+pub(super) struct Given<'a> {
+    pub(super) dispatch: &'a Dispatch,
+    pub(super) commands: &'a [&'a Cmd],
+}
+
+impl Errand for Given<'_> {
+    fn count(&self) -> usize {
+        self.commands.len()
+    }
+
+    fn shard(&self, position: usize, snapshot: &Snapshot) -> Option<usize> {
+        self.dispatch.shard(self.commands[position], snapshot)
+    }
+
+    fn write(&self, position: usize, bytes: &mut Vec<u8>) {
+        wire::write(bytes, self.commands[position]);
+    }
+}
+
 type Leasing<'a> = Pin<
     Box<dyn Future<Output = Result<Lease<Connector>, AcquireError<redis::RedisError>>> + Send + 'a>,
 >;
 
 impl Dispatch {
     /// Runs commands the short way, if it is one for all of them.
-    pub(super) async fn short(&self, commands: &[&Cmd], deadline: Option<Instant>) -> Short {
+    pub(super) async fn short(&self, errand: &impl Errand, deadline: Option<Instant>) -> Short {
         let Some(snapshot) = self.topologies.current_now() else {
             return Short::Unfit;
         };
-        let Some(plan) = self.plan(commands, &snapshot) else {
+        let Some(plan) = self.plan(errand, &snapshot) else {
             return Short::Unfit;
         };
         let places = plan.parts.iter().map(|(_, places)| places.clone());
         let request = Request {
             call: Call::begin(plan.order.clone(), places),
             plan: &plan,
-            commands,
+            errand,
+            deadline,
             snapshot: &snapshot,
         };
-        let mut leasing = self.begin(&request, deadline);
+        let mut leasing = self.begin(&request);
         let mut refused = Vec::new();
-        {
-            let answered = pin!(poll_fn(|cx| {
-                request.lease(&mut leasing, &mut refused, cx);
-                request.call.poll(cx)
-            }));
-            select(answered, pin!(expiry(deadline))).await;
-        }
+        // Who is late is told: by the pool for want of a connection, by the connection for want of an answer.
+        poll_fn(|cx| {
+            request.lease(&mut leasing, &mut refused, cx);
+            request.call.poll(cx)
+        })
+        .await;
         match request.call.take() {
             Some(values) => Short::Done(values),
             None => Short::Begun(request.into_sent(refused)),
@@ -70,46 +99,43 @@ impl Dispatch {
     }
 
     /// Where commands go, if they only have to be sent there.
-    fn plan(&self, commands: &[&Cmd], snapshot: &Snapshot) -> Option<ByShard> {
+    fn plan(&self, errand: &impl Errand, snapshot: &Snapshot) -> Option<ByShard> {
         if self.settings.read_from.asks_replicas() {
             return None;
         }
-        let shards: Option<SmallVec<[u16; 16]>> = commands
-            .iter()
-            .map(|cmd| self.shard(cmd, snapshot))
-            .collect();
-        let plan = plan::by_shard(&shards?);
+        let shards = (0..errand.count()).map(|position| errand.shard(position, snapshot));
+        let plan = plan::by_shard(shards)?;
         let wired = |(shard, _): &(usize, _)| snapshot.primaries[*shard].is_wired();
         plan.parts.iter().all(wired).then_some(plan)
     }
 
-    fn shard(&self, cmd: &Cmd, snapshot: &Snapshot) -> Option<u16> {
+    /// The shard that a key is for.
+    pub(super) fn shard_of(&self, key: &[u8], snapshot: &Snapshot) -> Option<usize> {
+        match self.sharded {
+            true => snapshot.topology.shard_of(Slot::of(key)),
+            false => Some(0),
+        }
+    }
+
+    /// The shard that a command is for, if it only has to be sent there.
+    fn shard(&self, cmd: &Cmd, snapshot: &Snapshot) -> Option<usize> {
         if let Some(key) = self.commands.plain_key(cmd) {
-            let shard = match self.sharded {
-                true => snapshot.topology.shard_of(Slot::of(key))?,
-                false => 0,
-            };
-            return u16::try_from(shard).ok();
+            return self.shard_of(key, snapshot);
         }
         let routed = self.route(cmd).ok()?;
         let is_one = |(_, _, step): (usize, isize, usize)| cmd.args_iter().len() <= 1 + step;
         if routed.scripts.is_some() || !routed.split.is_none_or(is_one) {
             return None;
         }
-        let shard = match routed.route {
-            Route::Slot(slot) => snapshot.topology.shard_of(slot)?,
-            Route::Any if !self.sharded => 0,
-            _ => return None,
-        };
-        u16::try_from(shard).ok()
+        match routed.route {
+            Route::Slot(slot) => snapshot.topology.shard_of(slot),
+            Route::Any if !self.sharded => Some(0),
+            _ => None,
+        }
     }
 
     /// Sends what can be sent at once, and asks for room for the rest.
-    fn begin<'s>(
-        &self,
-        request: &Request<'s>,
-        deadline: Option<Instant>,
-    ) -> SmallVec<[(u32, Leasing<'s>); 0]> {
+    fn begin<'s, E: Errand>(&self, request: &Request<'s, E>) -> SmallVec<[(u32, Leasing<'s>); 0]> {
         let mut leasing = SmallVec::new();
         for (part, (shard, _)) in (0..).zip(&request.plan.parts) {
             let pool = request.snapshot.primaries[*shard].pool();
@@ -121,7 +147,8 @@ impl Dispatch {
             match free {
                 Some(lease) => request.send(part, lease),
                 None => {
-                    let lease: Leasing<'s> = Box::pin(pool.request().deadline(deadline).lease());
+                    let lease: Leasing<'s> =
+                        Box::pin(pool.request().deadline(request.deadline).lease());
                     leasing.push((part, lease));
                 }
             }
@@ -131,14 +158,15 @@ impl Dispatch {
 }
 
 /// A request on its short way.
-struct Request<'a> {
+struct Request<'a, E> {
     call: Calling<Lease<Connector>>,
     plan: &'a ByShard,
-    commands: &'a [&'a Cmd],
+    errand: &'a E,
+    deadline: Option<Instant>,
     snapshot: &'a Snapshot,
 }
 
-impl Request<'_> {
+impl<E: Errand> Request<'_, E> {
     fn positions(&self, part: usize) -> impl Iterator<Item = usize> {
         let (_, places) = &self.plan.parts[part];
         let order = &self.plan.order[places.clone()];
@@ -148,11 +176,11 @@ impl Request<'_> {
     fn send(&self, part: u32, lease: Lease<Connector>) {
         let write = |bytes: &mut Vec<u8>| {
             for position in self.positions(part as usize) {
-                wire::write(bytes, self.commands[position]);
+                self.errand.write(position, bytes);
             }
         };
         if let Some(wire) = lease.wire() {
-            self.call.send(part, wire, write);
+            self.call.send(part, wire, self.deadline, write);
         }
         self.call.hold(part, lease);
     }
@@ -201,7 +229,7 @@ impl Request<'_> {
                     let value = |&position: &usize| std::mem::take(&mut values[position]);
                     Some(Ok(positions.iter().map(value).collect()))
                 }
-                (None, Ended::Open) => None,
+                (None, Ended::Late) => None,
             };
             sent.push(Sent {
                 node: self.snapshot.primaries[*shard].clone(),

@@ -15,6 +15,17 @@ impl Limits {
         bytes: 64 * 1024,
     };
 
+    /// Whether all items go into one chunk.
+    pub(super) fn hold<T>(
+        self,
+        items: impl ExactSizeIterator<Item = T>,
+        size: impl Fn(&T) -> usize,
+    ) -> bool {
+        let count = items.len();
+        let bytes = items.fold(0_usize, |sum, item| sum.saturating_add(size(&item)));
+        count <= 1 || (count <= self.commands && bytes <= self.bytes)
+    }
+
     /// Cuts `items` into chunks, in order. Each has one item at least, however large that is.
     pub(super) fn cut<T>(self, items: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
         let mut chunks: Vec<Vec<T>> = Vec::new();
@@ -44,6 +55,20 @@ mod tests {
 
     fn cut(commands: usize, bytes: usize, sizes: &[usize]) -> Vec<Vec<usize>> {
         Limits { commands, bytes }.cut(sizes.to_vec(), |size| *size)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_held_is_one_chunk(
+            commands in 0..5_usize,
+            bytes in 0..50_usize,
+            sizes in prop::collection::vec(0..20_usize, 0..8),
+        ) {
+            let limits = Limits { commands, bytes };
+            let held = limits.hold(sizes.iter(), |size| **size);
+            let is_one = cut(commands, bytes, &sizes).len() <= 1;
+            prop_assert_eq!(held, is_one);
+        }
     }
 
     #[test]

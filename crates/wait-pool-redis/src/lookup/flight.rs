@@ -16,6 +16,7 @@ use super::reads::Reads;
 use super::run::nobody_there;
 use super::share::{Caller, Claim, Share};
 use super::{Lookup, now};
+use crate::dispatch::Asked;
 use crate::error::{self, Failure};
 
 type Answer = Result<Value, Failure>;
@@ -50,7 +51,7 @@ impl Lookup {
         let (mut results, orphans) = arrivals(coming, deadline).await;
         if !orphans.is_empty() {
             // Their task is gone, with its runtime most likely.
-            let answers = self.direct(&reads.only(&orphans), deadline).await;
+            let answers = self.direct(&reads.only(&orphans), deadline).await.each();
             for (position, answer) in orphans.into_iter().zip(answers) {
                 results[position] = answer;
             }
@@ -105,12 +106,12 @@ impl Lookup {
         if aboard.is_empty() {
             return (again, chunks);
         }
-        let commands: Vec<Cmd> = aboard.iter().map(|claim| claim.cmd.clone()).collect();
+        let commands = Aboard(&aboard);
         let deadline = last_deadline(&callers);
         let answers = {
             let sent = pin!(self.dispatch.positions(&commands, deadline));
             match select(sent, pin!(all_gone(&mut callers))).await {
-                Either::Left((answers, _)) => answers,
+                Either::Left((answers, _)) => answers.each(),
                 // Nobody is there to hear of it.
                 Either::Right(_) => Vec::new(),
             }
@@ -124,6 +125,27 @@ impl Lookup {
         }
         again.extend(aboard.into_iter().filter_map(Claim::land));
         (again, chunks)
+    }
+}
+
+/// What one chunk of claimed reads asks for.
+struct Aboard<'a>(&'a [Claim]);
+
+impl Asked for Aboard<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn key(&self, place: usize) -> &[u8] {
+        key(&self.0[place].cmd)
+    }
+
+    fn write(&self, place: usize, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(self.0[place].packed());
+    }
+
+    fn command(&self, place: usize) -> Cmd {
+        self.0[place].cmd.clone()
     }
 }
 

@@ -1,9 +1,13 @@
 //! What is read by a lookup: the commands, their sizes, and the values that their answers hold.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use redis::{Cmd, FromRedisValue, ParsingError, Value};
+
+use super::words::Words;
+use crate::wire;
 
 /// By which command the fields of a row are read. What comes back is the same.
 ///
@@ -49,8 +53,41 @@ const PASSED_OVER: usize = 20;
 /// The reads of a lookup, one for each key.
 #[derive(Debug)]
 pub(super) struct Reads {
-    pub(super) keys: Vec<Box<[u8]>>,
+    pub(super) keys: Words,
     verb: Verb,
+    frame: Frame,
+}
+
+/// What all of the commands have in common, as it is written: what comes before the key and its length, and what
+/// comes behind.
+#[derive(Clone, Debug)]
+struct Frame {
+    before: Cow<'static, [u8]>,
+    behind: Cow<'static, [u8]>,
+}
+
+impl Frame {
+    fn of(verb: &Verb) -> Self {
+        let fields = match verb {
+            Verb::Get => return Self::short(b"*2\r\n$3\r\nGET\r\n$"),
+            Verb::Hgetall => return Self::short(b"*2\r\n$7\r\nHGETALL\r\n$"),
+            Verb::Hmget(fields) => fields,
+        };
+        let mut behind = b"\r\n".to_vec();
+        wire::write_more(&mut behind, fields.iter());
+        let before = format!("*{}\r\n$5\r\nHMGET\r\n$", fields.len() + 2);
+        Self {
+            before: before.into_bytes().into(),
+            behind: behind.into(),
+        }
+    }
+
+    fn short(before: &'static [u8]) -> Self {
+        Self {
+            before: before.into(),
+            behind: b"\r\n".into(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +98,7 @@ enum Verb {
 }
 
 /// The names of fields, in the order that the caller wants them in.
-type FieldNames = Arc<[Box<[u8]>]>;
+type FieldNames = Arc<Words>;
 
 /// The fields that a lookup wants of each row.
 #[derive(Debug)]
@@ -72,59 +109,68 @@ pub(super) struct Wanted {
 }
 
 impl Reads {
-    pub(super) const fn strings(keys: Vec<Box<[u8]>>) -> Self {
-        let verb = Verb::Get;
-        Self { keys, verb }
+    fn new(keys: Words, verb: Verb) -> Self {
+        Self {
+            frame: Frame::of(&verb),
+            keys,
+            verb,
+        }
     }
 
-    pub(super) const fn rows(keys: Vec<Box<[u8]>>) -> Self {
-        let verb = Verb::Hgetall;
-        Self { keys, verb }
+    pub(super) fn strings(keys: Words) -> Self {
+        Self::new(keys, Verb::Get)
     }
 
-    pub(super) fn fields(keys: Vec<Box<[u8]>>, wanted: &Wanted) -> Self {
+    pub(super) fn rows(keys: Words) -> Self {
+        Self::new(keys, Verb::Hgetall)
+    }
+
+    pub(super) fn fields(keys: Words, wanted: &Wanted) -> Self {
         let verb = match wanted.all {
             true => Verb::Hgetall,
             false => Verb::Hmget(Arc::clone(&wanted.names)),
         };
-        Self { keys, verb }
+        Self::new(keys, verb)
     }
 
     /// Some of them.
     pub(super) fn only(&self, positions: &[usize]) -> Self {
-        let keys = positions
-            .iter()
-            .map(|position| self.keys[*position].clone());
+        let keys = positions.iter().map(|&position| self.keys.at(position));
         Self {
             keys: keys.collect(),
             verb: self.verb.clone(),
+            frame: self.frame.clone(),
         }
     }
 
     /// The command for one position.
     pub(super) fn command(&self, position: usize) -> Cmd {
         let (name, fields) = match &self.verb {
-            Verb::Get => ("GET", &[][..]),
-            Verb::Hmget(fields) => ("HMGET", &fields[..]),
-            Verb::Hgetall => ("HGETALL", &[][..]),
+            Verb::Get => ("GET", None),
+            Verb::Hmget(fields) => ("HMGET", Some(fields)),
+            Verb::Hgetall => ("HGETALL", None),
         };
-        let key = &*self.keys[position];
-        let bytes = fields.iter().map(|field| field.len()).sum::<usize>();
-        let mut cmd = Cmd::with_capacity(2 + fields.len(), name.len() + key.len() + bytes);
-        cmd.arg(name).arg(key);
-        for field in fields {
-            cmd.arg(&**field);
+        let mut cmd = redis::cmd(name);
+        cmd.arg(self.keys.at(position));
+        for field in fields.iter().flat_map(|fields| fields.iter()) {
+            cmd.arg(field);
         }
         cmd
+    }
+
+    /// Writes the command for one position.
+    pub(super) fn write(&self, position: usize, bytes: &mut Vec<u8>) {
+        let Frame { before, behind } = &self.frame;
+        wire::write_framed(bytes, before, self.keys.at(position), behind);
     }
 
     /// How many bytes the command for a position has on the wire, or a few more.
     pub(super) fn size(&self, position: usize) -> usize {
         let fields = match &self.verb {
-            Verb::Hmget(fields) => fields.iter().map(|field| on_the_wire(field)).sum(),
+            Verb::Hmget(fields) => fields.iter().map(on_the_wire).sum(),
             Verb::Get | Verb::Hgetall => 0,
         };
-        on_the_wire(b"*HGETALL") + on_the_wire(&self.keys[position]) + fields
+        on_the_wire(b"*HGETALL") + on_the_wire(self.keys.at(position)) + fields
     }
 }
 
@@ -151,9 +197,9 @@ pub(super) fn row<R: FromRedisValue>(value: Value) -> Result<Option<R>, ParsingE
 }
 
 impl Wanted {
-    pub(super) fn new(names: Vec<Box<[u8]>>, how: RowRead) -> Self {
+    pub(super) fn new(names: Words, how: RowRead) -> Self {
         let all = how.takes_all(names.len());
-        let names = names.into();
+        let names = Arc::new(names);
         Self { names, all }
     }
 
@@ -204,7 +250,7 @@ impl Wanted {
         });
         let row: HashMap<Vec<u8>, Value> = pairs.collect();
         let names = self.names.iter();
-        let values = names.map(|name| row.get(&**name).cloned().unwrap_or(Value::Nil));
+        let values = names.map(|name| row.get(name).cloned().unwrap_or(Value::Nil));
         Ok(values.collect())
     }
 
@@ -221,8 +267,8 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    fn boxed(words: &[&str]) -> Vec<Box<[u8]>> {
-        words.iter().map(|word| word.as_bytes().into()).collect()
+    fn boxed(words: &[&str]) -> Words {
+        words.iter().collect()
     }
 
     fn bulk(word: &str) -> Value {
@@ -251,7 +297,10 @@ mod tests {
                 _ => panic!("no other kind"),
             });
             assert_eq!(words.collect::<Vec<_>>().join(" "), line);
-            let packed = cmd.get_packed_command().len();
+            let mut written = Vec::new();
+            reads.write(1, &mut written);
+            assert_eq!(written, cmd.get_packed_command());
+            let packed = written.len();
             assert!(
                 (packed..packed + 40).contains(&reads.size(1)),
                 "{} for {packed}",

@@ -5,17 +5,20 @@ use std::fmt;
 use redis::{FromRedisValue, ParsingError, Value};
 
 use super::reads::{self, Reads, RowRead, Wanted};
+use super::words::Words;
 use super::{Lookup, LookupError, LookupResult};
+use crate::dispatch::Positions;
+use crate::error::Failure;
 
 /// Keys that hold strings, to be read by [`get`](Self::get). Made by [`Lookup::keys`].
 #[must_use = "nothing is read until `get` is awaited"]
 pub struct Keys {
     lookup: Lookup,
-    keys: Vec<Box<[u8]>>,
+    keys: Words,
 }
 
 impl Keys {
-    pub(super) const fn new(lookup: Lookup, keys: Vec<Box<[u8]>>) -> Self {
+    pub(super) const fn new(lookup: Lookup, keys: Words) -> Self {
         Self { lookup, keys }
     }
 
@@ -39,11 +42,11 @@ impl Keys {
 #[must_use = "nothing is read until `get` is awaited"]
 pub struct Rows {
     lookup: Lookup,
-    keys: Vec<Box<[u8]>>,
+    keys: Words,
 }
 
 impl Rows {
-    pub(super) const fn new(lookup: Lookup, keys: Vec<Box<[u8]>>) -> Self {
+    pub(super) const fn new(lookup: Lookup, keys: Words) -> Self {
         Self { lookup, keys }
     }
 
@@ -51,7 +54,7 @@ impl Rows {
     pub fn fields<F: AsRef<[u8]>>(self, fields: impl IntoIterator<Item = F>) -> Fields {
         Fields {
             rows: self,
-            fields: super::owned(fields),
+            fields: fields.into_iter().collect(),
             how: RowRead::Hmget,
         }
     }
@@ -95,7 +98,7 @@ impl Rows {
 #[must_use = "nothing is read until `get` is awaited"]
 pub struct Fields {
     rows: Rows,
-    fields: Vec<Box<[u8]>>,
+    fields: Words,
     how: RowRead,
 }
 
@@ -151,12 +154,24 @@ impl Lookup {
         reads: Reads,
         decode: impl Fn(Value) -> Result<Option<R>, ParsingError>,
     ) -> LookupResult<R> {
-        let answers = self.answers(&reads).await;
         let position = |answer: Result<Value, LookupError>| {
             let value = answer?.extract_error().map_err(LookupError::of_server)?;
             decode(value).map_err(LookupError::Unfit)
         };
-        LookupResult::new(answers.into_iter().map(position).collect())
+        LookupResult::new(match self.answers(&reads).await {
+            Positions::All(values) => {
+                let decoded = |value| decode(value).map_err(LookupError::Unfit);
+                values.into_iter().map(decoded).collect()
+            }
+            Positions::Each(answers) => {
+                let told = |(position, answer): (usize, Result<Value, Failure>)| {
+                    let owner = || self.owner_of(reads.keys.at(position));
+                    answer.map_err(|failure| LookupError::of(failure, owner))
+                };
+                let answers = answers.into_iter().enumerate();
+                answers.map(told).map(position).collect()
+            }
+        })
     }
 }
 

@@ -11,46 +11,49 @@ use futures_util::stream::FuturesUnordered;
 use redis::{Cmd, Value};
 
 use super::reads::Reads;
-use super::{Lookup, LookupError, now};
+use super::{Lookup, now};
+use crate::dispatch::{Asked, Positions};
 use crate::error::{Failure, FailureKind};
+use crate::node::NodeAddr;
 
 impl Lookup {
     /// The answer to each read, or why there is none.
-    pub(super) async fn answers(&self, reads: &Reads) -> Vec<Result<Value, LookupError>> {
+    pub(super) async fn answers(&self, reads: &Reads) -> Positions {
         if reads.keys.is_empty() {
-            return Vec::new();
+            return Positions::All(Vec::new());
         }
         let deadline = self.expires();
-        let answers = match &self.share {
-            Some(share) => self.shared(share, reads, deadline).await,
+        match &self.share {
+            Some(share) => Positions::Each(self.shared(share, reads, deadline).await),
             None => self.direct(reads, deadline).await,
-        };
-        let told = |(position, answer): (usize, Result<Value, Failure>)| {
-            let owner = || self.dispatch.owner_of(&reads.keys[position]);
-            answer.map_err(|failure| LookupError::of(failure, owner))
-        };
-        answers.into_iter().enumerate().map(told).collect()
+        }
+    }
+
+    /// Who serves a key, as far as is known.
+    pub(super) fn owner_of(&self, key: &[u8]) -> Option<NodeAddr> {
+        self.dispatch.owner_of(key)
     }
 
     /// Has all of the reads sent for this caller alone.
-    pub(super) async fn direct(
+    pub(super) async fn direct(&self, reads: &Reads, deadline: Option<Instant>) -> Positions {
+        let size = |position: &usize| reads.size(*position);
+        if self.limits.hold(0..reads.keys.len(), size) {
+            // No part of it can be too large.
+            return self.chunk(Chunk { reads, only: None }, deadline).await;
+        }
+        Positions::Each(self.in_chunks(reads, deadline).await)
+    }
+
+    async fn in_chunks(
         &self,
         reads: &Reads,
         deadline: Option<Instant>,
     ) -> Vec<Result<Value, Failure>> {
-        let all: Vec<usize> = (0..reads.keys.len()).collect();
-        let size = |position: &usize| reads.size(*position);
-        let mut whole = self.limits.cut(all, size);
-        if let [chunk] = &mut whole[..] {
-            // No part of it can be too large.
-            let commands = commands(reads, chunk);
-            return self.chunk(&commands, deadline).await;
-        }
-        let keys = reads.keys.iter().map(|key| &**key);
-        let shards = match self.dispatch.by_shard(keys, deadline).await {
+        let shards = match self.dispatch.by_shard(reads.keys.iter(), deadline).await {
             Ok(shards) => shards,
             Err(failure) => return vec![Err(failure); reads.keys.len()],
         };
+        let size = |position: &usize| reads.size(*position);
         let lanes = shards.into_iter().map(|positions| {
             let chunks = self.limits.cut(positions, size);
             self.lane(reads, chunks, deadline)
@@ -77,7 +80,10 @@ impl Lookup {
         for chunk in chunks {
             let answers = match &unreachable {
                 Some(failure) => vec![Err(Failure::clone(failure)); chunk.len()],
-                None => self.chunk(&commands(reads, &chunk), deadline).await,
+                None => {
+                    let only = Some(&*chunk);
+                    self.chunk(Chunk { reads, only }, deadline).await.each()
+                }
             };
             if unreachable.is_none() {
                 unreachable = nobody_there(&answers);
@@ -88,22 +94,43 @@ impl Lookup {
     }
 
     /// One request, if there is still time for it.
-    async fn chunk(
-        &self,
-        commands: &[Cmd],
-        deadline: Option<Instant>,
-    ) -> Vec<Result<Value, Failure>> {
+    async fn chunk(&self, chunk: Chunk<'_>, deadline: Option<Instant>) -> Positions {
         if deadline.is_some_and(|deadline| deadline <= now()) {
             let late = Failure::late("the lookup's time was up".to_owned());
-            return vec![Err(late); commands.len()];
+            return Positions::Each(vec![Err(late); chunk.len()]);
         }
-        self.dispatch.positions(commands, deadline).await
+        self.dispatch.positions(&chunk, deadline).await
     }
 }
 
-fn commands(reads: &Reads, positions: &[usize]) -> Vec<Cmd> {
-    let command = |position: &usize| reads.command(*position);
-    positions.iter().map(command).collect()
+/// Reads that travel together: all, or those at some positions.
+struct Chunk<'a> {
+    reads: &'a Reads,
+    only: Option<&'a [usize]>,
+}
+
+impl Chunk<'_> {
+    fn position(&self, place: usize) -> usize {
+        self.only.map_or(place, |only| only[place])
+    }
+}
+
+impl Asked for Chunk<'_> {
+    fn len(&self) -> usize {
+        self.only.map_or(self.reads.keys.len(), <[usize]>::len)
+    }
+
+    fn key(&self, place: usize) -> &[u8] {
+        self.reads.keys.at(self.position(place))
+    }
+
+    fn write(&self, place: usize, bytes: &mut Vec<u8>) {
+        self.reads.write(self.position(place), bytes);
+    }
+
+    fn command(&self, place: usize) -> Cmd {
+        self.reads.command(self.position(place))
+    }
 }
 
 /// Why a whole chunk could not be sent, if so: the next one would fare no better.

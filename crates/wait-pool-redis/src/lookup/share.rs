@@ -68,6 +68,11 @@ impl Share {
 }
 
 impl Claim {
+    /// The read as it is on the wire.
+    pub(super) fn packed(&self) -> &[u8] {
+        &self.wire
+    }
+
     /// How many bytes it has on the wire.
     pub(super) fn size(&self) -> usize {
         self.wire.len()

@@ -66,18 +66,26 @@ impl Answers {
     ///
     /// # Errors
     ///
-    /// The first error if no position has an answer of a server. Where some have, an error is the
-    /// value of its position.
+    /// As [`values`].
     pub(crate) fn into_values(self) -> RedisResult<Vec<Value>> {
-        let positions: Vec<_> = self.into_positions().collect();
-        if let Some(Err(first)) = positions.first()
-            && positions.iter().all(Result::is_err)
-        {
-            return Err(first.error.clone());
-        }
-        let value = |answer: Answered| answer.unwrap_or_else(Failure::into_position);
-        Ok(positions.into_iter().map(value).collect())
+        values(self.into_positions().collect())
     }
+}
+
+/// The values of positions.
+///
+/// # Errors
+///
+/// The first error if no position has an answer of a server. Where some have, an error is the
+/// value of its position.
+pub(crate) fn values(positions: Vec<Result<Value, Failure>>) -> RedisResult<Vec<Value>> {
+    if let Some(Err(first)) = positions.first()
+        && positions.iter().all(Result::is_err)
+    {
+        return Err(first.error.clone());
+    }
+    let value = |answer: Answered| answer.unwrap_or_else(Failure::into_position);
+    Ok(positions.into_iter().map(value).collect())
 }
 
 #[cfg(test)]

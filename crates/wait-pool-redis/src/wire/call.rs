@@ -10,6 +10,7 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use redis::Value;
@@ -40,6 +41,7 @@ struct Part<H> {
     held: Option<H>,
     open: bool,
     lost: Option<Lost>,
+    late: bool,
 }
 
 impl<H: Send + 'static> Call<H> {
@@ -53,6 +55,7 @@ impl<H: Send + 'static> Call<H> {
             held: None,
             open: true,
             lost: None,
+            late: false,
         };
         let parts: SmallVec<_> = parts.into_iter().map(part).collect();
         let call = Self {
@@ -100,6 +103,13 @@ impl<H: Send + 'static> Receiver for Call<H> {
         answers.clear();
     }
 
+    fn late(&self, part: u32) {
+        self.end(part, |state, part| {
+            state.troubled = true;
+            state.parts[part].late = true;
+        });
+    }
+
     fn lost(&self, part: u32, lost: Lost) {
         self.end(part, |state, part| {
             state.troubled = true;
@@ -125,7 +135,7 @@ impl Calling<()> {
         wire: &Wire,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Vec<Value>, Lost> {
-        self.send(0, wire, write);
+        self.send(0, wire, None, write);
         poll_fn(|cx| self.poll(cx)).await;
         let (values, ended) = self.give_up();
         match ended.into_iter().next() {
@@ -140,19 +150,25 @@ impl Calling<()> {
 pub(crate) enum Ended {
     Answered,
     Lost(Lost),
-    /// It has not.
-    Open,
+    /// It has not, in time.
+    Late,
 }
 
 impl<H: Send + 'static> Calling<H> {
-    /// Sends a part.
-    pub(crate) fn send(&self, part: u32, wire: &Wire, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Sends a part, which is late if it is not answered by the deadline.
+    pub(crate) fn send(
+        &self,
+        part: u32,
+        wire: &Wire,
+        deadline: Option<Instant>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         let replies = {
             let state = self.0.state.lock();
             state.parts[part as usize].places.len() as u32
         };
         let receiver = Arc::clone(&self.0) as Arc<dyn Receiver>;
-        if let Err(lost) = wire.send(receiver, part, replies, write) {
+        if let Err(lost) = wire.send(receiver, part, replies, deadline, write) {
             self.lose(part, lost);
         }
     }
@@ -199,7 +215,7 @@ impl<H: Send + 'static> Calling<H> {
         let mut state = self.0.state.lock();
         let ended = state.parts.iter_mut().map(|part| match part.lost.take() {
             Some(lost) => Ended::Lost(lost),
-            None if part.open => Ended::Open,
+            None if part.open || part.late => Ended::Late,
             None => Ended::Answered,
         });
         let ended = ended.collect();

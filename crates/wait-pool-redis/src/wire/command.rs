@@ -6,45 +6,56 @@ use redis::{Arg, Cmd};
 
 /// Writes a command as redis-rs would.
 pub(crate) fn write(bytes: &mut Vec<u8>, cmd: &Cmd) {
+    // Only redis-rs knows what a scan's cursor is by now.
+    if cmd.in_scan_mode() {
+        return cmd.write_packed_command(bytes);
+    }
     let words = cmd.args_iter();
-    let count = words.len();
-    let mut size = 0;
-    for word in words.clone() {
-        match word {
-            Arg::Simple(word) => size += word.len() + HEAD,
-            // Only redis-rs knows what a scan's cursor is by now.
-            _ => return cmd.write_packed_command(bytes),
-        }
-    }
-    bytes.reserve(size + HEAD);
-    number(bytes, b"*", count);
-    for word in words {
-        if let Arg::Simple(word) = word {
-            number(bytes, b"\r\n$", word.len());
-            bytes.extend_from_slice(b"\r\n");
-            bytes.extend_from_slice(word);
-        }
-    }
-    bytes.extend_from_slice(b"\r\n");
+    number(bytes, b"*", words.len());
+    write_more(bytes, words.map(simple));
 }
 
-/// What a word takes beside itself, and more than most do.
-const HEAD: usize = 12;
+fn simple(word: Arg<&[u8]>) -> &[u8] {
+    match word {
+        Arg::Simple(word) => word,
+        _ => &[],
+    }
+}
 
+/// Writes words of a command.
+pub(crate) fn write_more<'a>(bytes: &mut Vec<u8>, words: impl Iterator<Item = &'a [u8]>) {
+    for word in words {
+        write_framed(bytes, b"$", word, b"\r\n");
+    }
+}
+
+/// Writes a word with its length, between what is before them and what is behind.
+pub(crate) fn write_framed(bytes: &mut Vec<u8>, before: &[u8], word: &[u8], behind: &[u8]) {
+    bytes.reserve(before.len() + LINE + word.len() + behind.len());
+    number(bytes, before, word.len());
+    bytes.extend_from_slice(word);
+    bytes.extend_from_slice(behind);
+}
+
+/// Writes a number behind what is before it, and the end of its line.
 fn number(bytes: &mut Vec<u8>, before: &[u8], mut number: usize) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
+    let mut line = [b'\n'; LINE];
+    let mut at = LINE - 2;
+    line[at] = b'\r';
     loop {
         at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
+        line[at] = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
             break;
         }
     }
     bytes.extend_from_slice(before);
-    bytes.extend_from_slice(&digits[at..]);
+    bytes.extend_from_slice(&line[at..]);
 }
+
+/// Room for the longest number and the line's end.
+const LINE: usize = 20 + 2;
 
 #[cfg(test)]
 mod tests {

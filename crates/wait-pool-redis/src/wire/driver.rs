@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use redis::{RedisResult, Value};
 use tokio::io::AsyncReadExt;
+use tokio::time::{Sleep, sleep_until};
 
 use super::frame::Frame;
 use super::outbox::{Expected, Waiting};
@@ -31,6 +32,8 @@ pub(super) struct Driver {
     served: usize,
     /// Of the first who waits.
     answers: Vec<Value>,
+    /// When somebody's time is up.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// All that could run has run since there was something to write.
     gathered: bool,
 }
@@ -61,6 +64,7 @@ impl Driver {
             waiting: VecDeque::new(),
             served: 0,
             answers: Vec::new(),
+            alarm: None,
             gathered: false,
         }
     }
@@ -159,11 +163,34 @@ impl Driver {
         outbox.turn_over(&mut self.waiting, &mut self.served);
     }
 
+    /// Tells those whose time is up. Gives whether there is something to write.
+    fn keep_time(&mut self, cx: &mut Context<'_>) -> bool {
+        let outbox = &self.shared.outbox;
+        loop {
+            let (is_told, alarm) = outbox.driven_by(cx.waker());
+            let Some(alarm) = alarm else {
+                self.alarm = None;
+                return is_told;
+            };
+            let alarm = alarm.into();
+            let sleep = self
+                .alarm
+                .get_or_insert_with(|| Box::pin(sleep_until(alarm)));
+            if sleep.deadline() != alarm {
+                sleep.as_mut().reset(alarm);
+            }
+            if sleep.as_mut().poll(cx).is_pending() {
+                return is_told;
+            }
+            outbox.expire(&self.waiting, alarm.into_std());
+        }
+    }
+
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<RedisResult<()>> {
         while let Poll::Ready(read) = self.read(cx) {
             read?;
         }
-        let is_told = self.shared.outbox.driven_by(cx.waker());
+        let is_told = self.keep_time(cx);
         if self.shared.outbox.is_ended() {
             return Poll::Ready(Ok(()));
         }

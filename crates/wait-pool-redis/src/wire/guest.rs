@@ -93,7 +93,7 @@ impl Guest {
         let sent = self
             .shared
             .outbox
-            .send(expected, |bytes| bytes.extend_from_slice(commands));
+            .send(expected, None, |bytes| bytes.extend_from_slice(commands));
         self.written.advance(end);
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }

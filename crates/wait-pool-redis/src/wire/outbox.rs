@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 use redis::RedisError;
@@ -45,6 +46,7 @@ impl Expected {
 pub(super) struct Waiting {
     pub(super) expected: Expected,
     pub(super) begins: u64,
+    pub(super) deadline: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -64,6 +66,8 @@ struct State {
     writing: Option<Writing>,
     /// The driver has been told that there is something to write.
     told: bool,
+    /// When the driver looks for those whose time is up.
+    alarm: Option<Instant>,
     driver: Waker,
     /// How much has been put in, and written, since the beginning.
     put: u64,
@@ -92,6 +96,7 @@ impl Outbox {
                 open: 0,
                 writing: Some(writing),
                 told: false,
+                alarm: None,
                 driver: Waker::noop().clone(),
                 put: 0,
                 written: 0,
@@ -109,6 +114,7 @@ impl Outbox {
     pub(super) fn send(
         &self,
         expected: impl IntoIterator<Item = Expected>,
+        deadline: Option<Instant>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Lost> {
         let mut state = self.state.lock();
@@ -123,16 +129,25 @@ impl Outbox {
         write(&mut state.bytes);
         state.put += (state.bytes.len() - before) as u64;
         for expected in expected {
-            state.waiting.push_back(Waiting { expected, begins });
+            state.waiting.push_back(Waiting {
+                expected,
+                begins,
+                deadline,
+            });
             state.open += 1;
         }
-        if is_quiet && state.writing.is_some() {
-            let waker = state.driver.clone();
+        let is_sooner = state.sets_alarm(deadline);
+        let driver = state.driver.clone();
+        let to_wake = if is_quiet && state.writing.is_some() {
             // What is left, and an error, is the driver's business.
-            let _ = self.write(state, &mut Context::from_waker(&waker));
-        } else if !mem::replace(&mut state.told, true) {
-            let driver = state.driver.clone();
+            let _ = self.write(state, &mut Context::from_waker(&driver));
+            is_sooner
+        } else {
+            let was_told = mem::replace(&mut state.told, true);
             drop(state);
+            is_sooner || !was_told
+        };
+        if to_wake {
             driver.wake();
         }
         Ok(())
@@ -188,13 +203,36 @@ impl Outbox {
         }
     }
 
-    /// Who drives from now on. Tells whether there is something to write.
-    pub(super) fn driven_by(&self, driver: &Waker) -> bool {
+    /// Who drives from now on. Tells whether there is something to write, and when to look at the clock.
+    pub(super) fn driven_by(&self, driver: &Waker) -> (bool, Option<Instant>) {
         let mut state = self.state.lock();
         if !state.driver.will_wake(driver) {
             state.driver = driver.clone();
         }
-        state.told
+        (state.told, state.alarm)
+    }
+
+    /// Tells those whose time is up, and finds out whose is next.
+    pub(super) fn expire(&self, taken: &VecDeque<Waiting>, now: Instant) {
+        let mut late = Vec::new();
+        let mut next: Option<Instant> = None;
+        let mut state = self.state.lock();
+        for waiting in taken.iter().chain(&state.waiting) {
+            match (waiting.deadline, &waiting.expected) {
+                (Some(deadline), Expected::Replies { receiver, part, .. }) if deadline <= now => {
+                    late.push((Arc::clone(receiver), *part));
+                }
+                (Some(deadline), _) => {
+                    next = Some(next.map_or(deadline, |next| next.min(deadline)))
+                }
+                (None, _) => {}
+            }
+        }
+        state.alarm = next;
+        drop(state);
+        for (receiver, part) in late {
+            receiver.late(part);
+        }
     }
 
     /// Hands over those who have come, and takes note of how many have been served.
@@ -235,12 +273,29 @@ impl Outbox {
         let written = state.written;
         let waiting = mem::take(&mut state.waiting);
         drop(state);
-        for Waiting { expected, begins } in taken.into_iter().chain(waiting) {
+        for Waiting {
+            expected, begins, ..
+        } in taken.into_iter().chain(waiting)
+        {
             expected.lose(Lost {
                 error: error.clone(),
                 sent: begins < written,
             });
         }
+    }
+}
+
+impl State {
+    /// Whether the driver has to look at the clock sooner than it knows.
+    fn sets_alarm(&mut self, deadline: Option<Instant>) -> bool {
+        let Some(deadline) = deadline else {
+            return false;
+        };
+        let sooner = self.alarm.is_none_or(|alarm| deadline < alarm);
+        if sooner {
+            self.alarm = Some(deadline);
+        }
+        sooner
     }
 }
 

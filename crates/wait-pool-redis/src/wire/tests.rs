@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::task::Context;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
@@ -64,7 +65,7 @@ fn words(count: usize, word: &str) -> impl FnOnce(&mut Vec<u8>) {
 
 fn ask(wire: &Wire, count: usize, word: &str) -> Calling<Token> {
     let call = Call::begin((0..count as u32).collect(), std::iter::once(0..count));
-    call.send(0, wire, words(count, word));
+    call.send(0, wire, None, words(count, word));
     call
 }
 
@@ -131,7 +132,7 @@ async fn parts_end_by_themselves_and_the_caller_is_woken_once() {
     let let_go = Arc::new(Mutex::new(Vec::new()));
     let call = Call::begin([1, 0, 2].into_iter().collect(), [0..2, 2..3]);
     for (part, wire, name) in [(0, &one, "one"), (1, &two, "two")] {
-        call.send(part, wire, words(1, "x"));
+        call.send(part, wire, None, words(1, "x"));
         call.hold(part, Token(Arc::clone(&let_go), name));
     }
     let mut woken = tokio_test::task::spawn(std::future::poll_fn(|cx| call.poll(cx)));
@@ -195,6 +196,36 @@ async fn what_was_not_written_is_known_not_to_have_run() {
     assert_eq!([written, begun, waiting].map(sent), [true, true, false]);
     assert!(wire.is_closed());
     assert_eq!([ask(&wire, 1, "d")].map(sent), [false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_late_is_told_and_disturbs_nobody() {
+    let (wire, mut server, _guest) = Server::start(1 << 16);
+    let now = tokio::time::Instant::now().into_std();
+    let until = |ms| Some(now + Duration::from_millis(ms));
+    let calls = [300, 100, 200].map(|ms| {
+        let call: Calling<Token> = Call::begin([0].into_iter().collect(), std::iter::once(0..1));
+        call.send(0, &wire, until(ms), words(1, "x"));
+        call
+    });
+    let let_go = Arc::new(Mutex::new(Vec::new()));
+    calls[1].hold(0, Token(Arc::clone(&let_go), "it"));
+    let cx = Context::from_waker(std::task::Waker::noop());
+    let ended = || calls.each_ref().map(|call| call.poll(&cx).is_ready());
+    for (ms, expected) in [
+        (99, [false, false, false]),
+        (2, [false, true, false]),
+        (100, [false, true, true]),
+    ] {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        settle().await;
+        assert_eq!(ended(), expected);
+    }
+    assert_eq!(*let_go.lock().unwrap(), ["it"]);
+    server.say(":1\r\n:2\r\n:3\r\n").await;
+    let [first, second, _] = calls;
+    assert_eq!(answer(&first), Some(vec![int(1)]));
+    assert!(matches!(second.give_up().1[..], [Ended::Late]));
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ fn axes<'a>(area: &Area<'a>, lines: &[Line], scale: Scale) -> Drawn<'a> {
     for level in levels.into_iter().map(|level| level as f64) {
         let (x, _) = scale.place((level, scale.figures.0));
         area.draw(&PathElement::new(vec![(x, TOP), (x, BOTTOM)], faint))?;
-        let text = format!("{}", number(level));
+        let text = number(level);
         area.draw(&Text::new(
             text,
             (x, BOTTOM + 16),

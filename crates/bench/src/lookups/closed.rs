@@ -1,7 +1,7 @@
 //! The closed loop: so many callers, each of whom asks again as soon as he has his answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,7 @@ const OVER: u8 = 2;
 struct Course {
     phase: AtomicU8,
     errors: AtomicU64,
+    first_error: OnceLock<String>,
     wrong_values: AtomicU64,
 }
 
@@ -96,7 +97,12 @@ pub(crate) fn measure<C: Contestant>(
         histogram.record(latency)?;
     }
     let requests = histogram.len() as f64;
-    ensure!(requests > 0.0, "no request was answered");
+    sample.failure = course.first_error.get().cloned();
+    ensure!(
+        requests > 0.0,
+        "no request was answered: {}",
+        sample.failure.as_deref().unwrap_or("nothing went wrong")
+    );
     let each = |total: f64| total / requests;
     sample.errors = course.errors.load(Relaxed);
     sample.wrong_values = course.wrong_values.load(Relaxed);
@@ -135,8 +141,9 @@ async fn call<C: Contestant>(contestant: Arc<C>, course: Arc<Course>, seed: u64)
                 0 => {}
                 wrong => _ = course.wrong_values.fetch_add(wrong as u64, Relaxed),
             },
-            Err(_) => {
+            Err(error) => {
                 course.errors.fetch_add(1, Relaxed);
+                course.first_error.get_or_init(|| format!("{error:#}"));
                 // Whoever fails at once must not keep the processor from the others.
                 tokio::task::yield_now().await;
             }

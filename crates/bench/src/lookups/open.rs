@@ -2,8 +2,8 @@
 //!
 //! Each is counted from when it was to come, not from when somebody got round to sending it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,7 @@ struct Course {
     fates: Vec<AtomicU64>,
     under_way: AtomicUsize,
     wrong_values: AtomicU64,
+    first_error: OnceLock<String>,
 }
 
 /// One sample, in a runtime of its own.
@@ -59,6 +60,7 @@ pub(crate) fn measure<C: Contestant>(site: &Site, open: &Open) -> anyhow::Result
         fates: times.iter().map(|_| AtomicU64::new(UNANSWERED)).collect(),
         under_way: AtomicUsize::new(0),
         wrong_values: AtomicU64::new(0),
+        first_error: OnceLock::new(),
     });
 
     let begun = Instant::now();
@@ -77,15 +79,20 @@ pub(crate) fn measure<C: Contestant>(site: &Site, open: &Open) -> anyhow::Result
         let (contestant, course) = (Arc::clone(&contestant), Arc::clone(&course));
         runtime.spawn(async move {
             let answer = contestant.request(&keys).await;
-            let wrong = answer.as_ref().map(|values| wrong(&keys, values));
-            let fate = match wrong {
-                Ok(0) => due.elapsed().as_nanos() as u64,
-                Ok(_) | Err(_) => FAILED,
+            let fate = match answer {
+                Ok(values) => match wrong(&keys, &values) {
+                    0 => due.elapsed().as_nanos() as u64,
+                    wrong => {
+                        course.wrong_values.fetch_add(wrong as u64, Relaxed);
+                        FAILED
+                    }
+                },
+                Err(error) => {
+                    course.first_error.get_or_init(|| format!("{error:#}"));
+                    FAILED
+                }
             };
             course.fates[number].store(fate, Relaxed);
-            course
-                .wrong_values
-                .fetch_add(wrong.unwrap_or_default() as u64, Relaxed);
             course.under_way.fetch_sub(1, Relaxed);
         });
     }
@@ -95,10 +102,13 @@ pub(crate) fn measure<C: Contestant>(site: &Site, open: &Open) -> anyhow::Result
         .iter()
         .map(|fate| fate.load(Relaxed))
         .collect();
-    let wrong_values = course.wrong_values.load(Relaxed);
     drop(contestant);
     runtime.shutdown_timeout(AFTERWARDS);
-    judge(&fates, wrong_values)
+    Ok(Sample {
+        wrong_values: course.wrong_values.load(Relaxed),
+        failure: course.first_error.get().cloned(),
+        ..judge(&fates)?
+    })
 }
 
 /// When requests come: with gaps that know nothing of each other.
@@ -115,11 +125,10 @@ fn times(open: &Open, random: &mut Rng) -> Vec<Duration> {
     }
 }
 
-fn judge(fates: &[u64], wrong_values: u64) -> anyhow::Result<Sample> {
+fn judge(fates: &[u64]) -> anyhow::Result<Sample> {
     let count = |fate| fates.iter().filter(|each| **each == fate).count() as f64;
     let mut sample = Sample {
         errors: count(FAILED) as u64,
-        wrong_values,
         ..Sample::default()
     };
     let mut histogram = Histogram::<u64>::new(3)?;
@@ -166,8 +175,8 @@ mod tests {
     fn only_the_right_and_timely_are_served() {
         let late = IN_TIME.as_nanos() as u64 + 1;
         let fates = [1_000, late, FAILED, NOT_STARTED, UNANSWERED];
-        let sample = judge(&fates, 3).unwrap();
-        assert_eq!((sample.errors, sample.wrong_values), (1, 3));
+        let sample = judge(&fates).unwrap();
+        assert_eq!(sample.errors, 1);
         for expected in [("goodput", 0.2), ("not_started", 1.0), ("unanswered", 1.0)] {
             assert!(
                 sample.figures.contains(&expected),

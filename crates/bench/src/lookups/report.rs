@@ -67,7 +67,7 @@ pub(crate) struct Outcome {
     pub(crate) peak_connections: u64,
     pub(crate) errors: u64,
     pub(crate) wrong_values: u64,
-    /// Why it did not get through, the last time it did not.
+    /// The first error of the last round that had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<String>,
 }

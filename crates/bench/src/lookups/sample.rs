@@ -8,7 +8,7 @@ pub(crate) struct Sample {
     pub(crate) wrong_values: u64,
     /// The most connections that were seen at one time.
     pub(crate) peak_connections: u64,
-    /// Why there are no figures.
+    /// The first error.
     pub(crate) failure: Option<String>,
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn closed(report: &Report) -> Vec<Titled> {
             table: by_level(&report.levels, figure),
         });
     }
-    let of_costs = report.level(OF_COSTS).or(report.levels.last());
+    let of_costs = report.level(OF_COSTS).or_else(|| report.levels.last());
     if let Some(level) = of_costs {
         tables.push(Titled {
             name: "What a request takes",

@@ -28,7 +28,8 @@ impl Contestant for Rustis {
         let mut batch = self.0.create_pipeline();
         batch.reserve(keys.len());
         for key in keys {
-            batch.get::<()>(key.as_ref()).queue();
+            // Bytes would be taken for a list of numbers.
+            batch.get::<()>(str::from_utf8(key.as_ref())?).queue();
         }
         Ok(batch.execute().await?)
     }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use glide::{
-    Commands as _, GlideClusterClient, GlideClusterClientConfiguration, PipelineExt as _, pipe,
-};
+use glide::{GlideClusterClient, GlideClusterClientConfiguration, PipelineExt as _, pipe};
 
 use crate::lookups::contestant::Contestant;
 use crate::lookups::data::Keys;
@@ -34,7 +32,7 @@ impl Contestant for Glide {
     async fn request(&self, keys: &Keys) -> anyhow::Result<Self::Values> {
         let mut batch = pipe();
         for key in keys {
-            batch.get(key.as_ref());
+            batch.cmd("GET").arg(key.as_ref());
         }
         Ok(batch.query_async(&self.0).await?)
     }

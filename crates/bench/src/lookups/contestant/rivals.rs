@@ -15,7 +15,9 @@ pub(super) fn lineup() -> Vec<Entry> {
         #[cfg(feature = "rivals-redis")]
         super::entry::<fred::Fred>().best(),
         #[cfg(feature = "rivals-redis")]
-        super::entry::<rustis::Rustis>().best(),
+        super::entry::<rustis::Rustis<1>>(),
+        #[cfg(feature = "rivals-redis")]
+        super::entry::<rustis::Rustis<16>>().best(),
         #[cfg(feature = "rival-glide")]
         super::entry::<glide::Glide>().best(),
     ]

@@ -3,6 +3,7 @@
 //! A crate of its own, so that nothing but this program depends on the rivals.
 
 mod chart;
+mod lookups;
 mod markdown;
 mod pools;
 mod progress;
@@ -20,10 +21,13 @@ use clap::Parser;
 enum Verb {
     /// The pools by themselves, with connections that cost nothing
     Core(pools::Args),
+    /// Lookups on a cluster, by clients beside each other
+    Redis(lookups::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Verb::parse() {
         Verb::Core(args) => pools::run(&args),
+        Verb::Redis(args) => lookups::run(&args),
     }
 }

@@ -1,88 +1,74 @@
 //! The figures as a part of a document, so that nobody has to type them.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::report::{Case, Report};
-use crate::table;
+/// What goes between two lines of a file that are marked with its name.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) mark: &'static str,
+    pub(crate) text: String,
+}
 
-/// What is between these two lines of a file is replaced.
-const BEGIN: &str = "<!-- figures: begin -->\n";
-const END: &str = "<!-- figures: end -->\n";
-
-/// Writes the tables to a file: to the place that is marked for them, or all of it.
-pub(crate) fn write(report: &Report, path: &Path) -> anyhow::Result<()> {
+/// Writes figures to a file: to the places that are marked for them, or all of it if it has none.
+pub(crate) fn write(parts: &[Part], path: &Path) -> anyhow::Result<()> {
     let present = match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
         present => present,
     };
     let present = present.with_context(|| format!("cannot read {}", path.display()))?;
-    let text = placed(&present, &tables(report));
+    let text = placed(present, parts);
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn placed(present: &str, tables: &str) -> String {
-    let marked = present
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    match marked {
-        Some((before, after)) => format!("{before}{BEGIN}\n{tables}\n{END}{after}"),
-        None => tables.to_owned(),
+fn placed(present: String, parts: &[Part]) -> String {
+    let mut text = present;
+    let mut found = false;
+    for part in parts {
+        if let Some(replaced) = replaced(&text, part) {
+            text = replaced;
+            found = true;
+        }
+    }
+    match found {
+        true => text,
+        false => {
+            let texts: Vec<&str> = parts.iter().map(|part| &*part.text).collect();
+            texts.join("\n")
+        }
     }
 }
 
-fn tables(report: &Report) -> String {
-    let mut text = String::new();
-    let groups = report.cases.chunk_by(|a, b| a.case == b.case);
-    for group in groups {
-        let settings: Vec<&Case> = group.iter().collect();
-        // `chunk_by` gives no empty ones.
-        let title = table::title(settings[0]);
-        let (name, what) = title.split_once(", ").unwrap_or((&title, ""));
-        let table = table::markdown(&settings);
-        writeln!(text, "### `{name}`\n\nIn {what}.\n\n{table}\n").expect("strings take it all");
-    }
-    text.truncate(text.trim_end().len());
-    text.push('\n');
-    text
+fn replaced(text: &str, part: &Part) -> Option<String> {
+    let Part { mark, text: new } = part;
+    let (begin, end) = (
+        format!("<!-- {mark}: begin -->\n"),
+        format!("<!-- {mark}: end -->\n"),
+    );
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{new}\n{end}{after}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{case, outcome};
 
     #[test]
-    fn tables_go_to_their_place() {
-        let text = format!("before\n{BEGIN}old\n{END}after\n");
-        let expected = format!("before\n{BEGIN}\nnew\n\n{END}after\n");
-        assert_eq!(placed(&text, "new\n"), expected);
-        assert_eq!(placed(&expected, "new\n"), expected);
-        assert_eq!(placed("no place", "new\n"), "new\n");
-    }
-
-    #[test]
-    fn one_table_for_each_case() {
-        let results = vec![outcome("wait-pool", 2.0)];
-        let report = Report {
-            quick: false,
-            cases: vec![
-                case("a", true, results.clone()),
-                case("a", false, results.clone()),
-                case("b", true, results),
-            ],
+    fn figures_go_to_their_places() {
+        let part = |mark, text: &str| Part {
+            mark,
+            text: text.to_owned(),
         };
-        let text = tables(&report);
-        assert_eq!(text.matches("### ").count(), 2);
-        assert_eq!(text.matches("| wait-pool ").count(), 2);
-        assert!(
-            text.starts_with("### `a`\n\nIn ns, lower is better.\n\n|"),
-            "{text}"
-        );
-        assert!(text.ends_with("|\n"));
+        let text =
+            "1\n<!-- a: begin -->\nold\n<!-- a: end -->\n2\n<!-- b: begin -->\n<!-- b: end -->\n";
+        let expected = "1\n<!-- a: begin -->\n\nnew\n\n<!-- a: end -->\n2\n<!-- b: begin -->\n\nold\n\n<!-- b: end -->\n";
+        let parts = [part("a", "new\n"), part("b", "old\n"), part("c", "no\n")];
+        assert_eq!(placed(text.to_owned(), &parts), expected);
+        assert_eq!(placed(expected.to_owned(), &parts), expected);
+        assert_eq!(placed("no place".to_owned(), &parts), "new\n\nold\n\nno\n");
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use self::case::{Case, Crowd, Goodput, Memory, Runtime, Setting, Uncontended, compare};
 use self::contestant::{lineup, lineup_of_policies};
+use crate::markdown::Part;
 use crate::progress::print;
 use crate::report::Report;
 use crate::{chart, markdown, table};
@@ -81,7 +82,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         chart::write(&report, directory)?;
     }
     if let Some(path) = &args.markdown {
-        markdown::write(&report, path)?;
+        let text = table::document(&report);
+        let figures = Part {
+            mark: "figures",
+            text,
+        };
+        markdown::write(&[figures], path)?;
     }
     Ok(())
 }

@@ -28,8 +28,8 @@ impl Progress {
     }
 
     /// Shows whose turn it is.
-    pub(crate) fn turn(&self, name: &'static str) {
-        self.bar.set_message(name);
+    pub(crate) fn turn(&self, name: &str) {
+        self.bar.set_message(name.to_owned());
     }
 
     /// Shows that one sample more is there.

@@ -5,7 +5,11 @@ use std::ffi::OsString;
 
 use xshell::{Shell, cmd};
 
+use crate::workspace::Workspace;
 use crate::{cargo, interrupt};
+
+/// Brings in the rival of `redis` that is no feature, for its cost.
+const WITH_GLIDE: &str = "--cfg bench_glide";
 
 /// What `bench` takes.
 #[derive(Debug, clap::Args)]
@@ -22,13 +26,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // Where the caller is: that is what the paths he gives are relative to.
     let sh = Shell::new()?;
     let (cargo, args) = (cargo(), &args.args);
-    let mut program = vec!["--release", "--locked", "--package", "bench"];
-    if args.first().is_some_and(|verb| verb == "redis") {
-        // Nothing else needs its rivals, which take minutes to build.
-        program.extend(["--features", "rivals-redis,rival-glide"]);
-    }
-    cmd!(sh, "{cargo} run {program...} -- {args...}")
-        .quiet()
-        .run()?;
-    Ok(())
+    let program = ["--release", "--locked", "--package", "bench"];
+    let run = if args.first().is_some_and(|verb| verb == "redis") {
+        let rivals = ["--features", "rivals-redis"];
+        // Apart, or the flags would have everything else built anew each time.
+        let target = Workspace::read(&sh)?.target_directory.join("bench-redis");
+        cmd!(
+            sh,
+            "{cargo} run {program...} {rivals...} --target-dir {target} -- {args...}"
+        )
+        .env("RUSTFLAGS", WITH_GLIDE)
+    } else {
+        cmd!(sh, "{cargo} run {program...} -- {args...}")
+    };
+    Ok(run.quiet().run()?)
 }

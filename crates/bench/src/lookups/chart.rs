@@ -33,8 +33,10 @@ const FONT: &str = "sans-serif";
 const LEFT: i32 = 90;
 const RIGHT: i32 = 700;
 const TOP: i32 = 50;
-const BOTTOM: i32 = 590;
-const SIZE: (u32, u32) = (1_000, 640);
+const WIDTH: u32 = 1_000;
+const HEIGHT: i32 = 540;
+/// Below the lines, for what stands at their axis.
+const BELOW: i32 = 50;
 /// What a name takes at least.
 const ROW: i32 = 19;
 
@@ -53,6 +55,20 @@ struct Line {
 struct Scale {
     callers: (f64, f64),
     figures: (f64, f64),
+    /// Where the lowest point is.
+    bottom: i32,
+}
+
+impl Line {
+    /// What is drawn in one colour.
+    fn family(&self) -> &str {
+        let first = self.name.split(' ').next().unwrap_or_default();
+        if first.starts_with("ideal") {
+            "ideal"
+        } else {
+            first
+        }
+    }
 }
 
 /// Writes what was measured into the directory.
@@ -106,16 +122,17 @@ fn lines(levels: &[Level], figure: &'static str) -> Vec<Line> {
 
 fn picture(title: &str, lines: &[Line]) -> std::io::Result<String> {
     let mut svg = String::new();
-    let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-    draw(&area, title, lines).map_err(Error::other)?;
+    let scale = Scale::of(lines);
+    let size = (WIDTH, (scale.bottom + BELOW) as u32);
+    let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+    draw(&area, title, lines, scale).map_err(Error::other)?;
     area.present().map_err(Error::other)?;
     drop(area);
     svg.push('\n');
     Ok(svg)
 }
 
-fn draw<'a>(area: &Area<'a>, title: &str, lines: &[Line]) -> Drawn<'a> {
-    let scale = Scale::of(lines);
+fn draw<'a>(area: &Area<'a>, title: &str, lines: &[Line], scale: Scale) -> Drawn<'a> {
     area.draw(&Text::new(
         title.to_owned(),
         (8, 20),
@@ -124,13 +141,19 @@ fn draw<'a>(area: &Area<'a>, title: &str, lines: &[Line]) -> Drawn<'a> {
     axes(area, lines, scale)?;
     let mut ends: Vec<(i32, &str, RGBColor)> = Vec::new();
     let mut others = OTHERS.iter().cycle();
+    let mut family = ("", TEXT);
     for line in lines {
         let ours = line.name.starts_with("wait-pool");
-        let colour = match &line.name {
-            _ if ours => OURS,
-            name if name.starts_with("ideal") => IDEAL,
-            _ => *others.next().unwrap_or(&TEXT),
-        };
+        // Lines are sorted, so those of one family follow each other.
+        if line.family() != family.0 {
+            let colour = match line.family() {
+                _ if ours => &OURS,
+                "ideal" => &IDEAL,
+                _ => others.next().unwrap_or(&TEXT),
+            };
+            family = (line.family(), *colour);
+        }
+        let colour = family.1;
         let places: Vec<_> = line
             .points
             .iter()
@@ -149,7 +172,7 @@ fn draw<'a>(area: &Area<'a>, title: &str, lines: &[Line]) -> Drawn<'a> {
     }
     ends.sort_by_key(|(height, ..)| *height);
     let mut heights: Vec<i32> = ends.iter().map(|(height, ..)| *height).collect();
-    apart(&mut heights);
+    apart(&mut heights, scale.bottom);
     for ((end, name, colour), height) in ends.into_iter().zip(heights) {
         let lead = vec![(RIGHT + 4, end), (RIGHT + 24, height)];
         area.draw(&PathElement::new(lead, colour.mix(0.5)))?;
@@ -174,18 +197,18 @@ fn axes<'a>(area: &Area<'a>, lines: &[Line], scale: Scale) -> Drawn<'a> {
     levels.dedup();
     for level in levels.into_iter().map(|level| level as f64) {
         let (x, _) = scale.place((level, scale.figures.0));
-        area.draw(&PathElement::new(vec![(x, TOP), (x, BOTTOM)], faint))?;
+        area.draw(&PathElement::new(vec![(x, TOP), (x, scale.bottom)], faint))?;
         let text = number(level);
         area.draw(&Text::new(
             text,
-            (x, BOTTOM + 16),
+            (x, scale.bottom + 16),
             style(15, HPos::Center, TEXT),
         ))?;
     }
     let middle = (LEFT + RIGHT) / 2;
     let callers = Text::new(
         "callers",
-        (middle, BOTTOM + 36),
+        (middle, scale.bottom + 36),
         style(15, HPos::Center, TEXT),
     );
     area.draw(&callers)?;
@@ -215,6 +238,7 @@ impl Scale {
         Self {
             callers: range(&mut points().map(|(callers, _)| callers)),
             figures: range(&mut points().map(|(_, figure)| figure)),
+            bottom: TOP + HEIGHT.max(ROW * lines.len() as i32),
         }
     }
 
@@ -224,20 +248,20 @@ impl Scale {
             false => 0.5,
         };
         let x = f64::from(LEFT) + along(callers, self.callers) * f64::from(RIGHT - LEFT);
-        let y = f64::from(BOTTOM) - along(figure, self.figures) * f64::from(BOTTOM - TOP);
+        let y = f64::from(self.bottom) - along(figure, self.figures) * f64::from(self.bottom - TOP);
         (x as i32, y as i32)
     }
 }
 
 /// Moves sorted heights so far apart that names do not cover each other, and back up where they would
 /// leave the picture.
-fn apart(heights: &mut [i32]) {
+fn apart(heights: &mut [i32], bottom: i32) {
     let mut next = i32::MIN;
     for height in heights.iter_mut() {
         *height = (*height).max(next);
         next = *height + ROW;
     }
-    let mut last = BOTTOM;
+    let mut last = bottom;
     for height in heights.iter_mut().rev() {
         *height = (*height).min(last);
         last = *height - ROW;
@@ -295,21 +319,22 @@ mod tests {
             "requests_per_s",
         );
         let scale = Scale::of(&lines);
-        assert_eq!(scale.place((1.0, 10.0)), (LEFT, BOTTOM));
+        let bottom = TOP + HEIGHT;
+        assert_eq!(scale.place((1.0, 10.0)), (LEFT, bottom));
         assert_eq!(scale.place((100.0, 1e3)), (RIGHT, TOP));
         assert_eq!(
             scale.place((10.0, 100.0)),
-            ((LEFT + RIGHT) / 2, (TOP + BOTTOM) / 2)
+            ((LEFT + RIGHT) / 2, (TOP + bottom) / 2)
         );
     }
 
     #[test]
     fn names_do_not_cover_each_other() {
         let mut heights = [100, 101, 102, 300];
-        apart(&mut heights);
+        apart(&mut heights, 500);
         assert_eq!(heights, [100, 100 + ROW, 100 + 2 * ROW, 300]);
-        let mut heights = [BOTTOM - 1, BOTTOM];
-        apart(&mut heights);
-        assert_eq!(heights, [BOTTOM - ROW, BOTTOM]);
+        let mut heights = [499, 500];
+        apart(&mut heights, 500);
+        assert_eq!(heights, [500 - ROW, 500]);
     }
 }

@@ -22,8 +22,11 @@ impl Sample {
         }
     }
 
-    /// The quantiles of latencies in nanoseconds.
+    /// The quantiles of latencies in nanoseconds, if there are any.
     pub(crate) fn latencies(&mut self, nanos: &hdrhistogram::Histogram<u64>) {
+        if nanos.is_empty() {
+            return;
+        }
         let shares = [("p50_us", 0.5), ("p99_us", 0.99), ("p999_us", 0.999)];
         let micros =
             shares.map(|(name, share)| (name, nanos.value_at_quantile(share) as f64 / 1e3));

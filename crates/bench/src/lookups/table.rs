@@ -1,5 +1,6 @@
 //! The figures as people read them: a row for each contestant, a column for each level.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use comfy_table::Table;
@@ -13,7 +14,7 @@ use crate::words::number;
 /// One table: its name, what it tells, and itself.
 pub(crate) struct Titled {
     pub(crate) name: &'static str,
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
     pub(crate) table: Table,
 }
 
@@ -60,13 +61,13 @@ pub(crate) fn closed(report: &Report) -> Vec<Titled> {
     }
     let mut tables = vec![Titled {
         name: "Requests in a second",
-        what: "Ten keys each, more is better.",
+        what: Cow::from("Ten keys each, more is better."),
         table: by_level(&report.levels, "requests_per_s"),
     }];
     for (name, figure) in LATENCIES {
         tables.push(Titled {
             name,
-            what: "In µs, less is better.",
+            what: Cow::from("In µs, less is better."),
             table: by_level(&report.levels, figure),
         });
     }
@@ -74,14 +75,17 @@ pub(crate) fn closed(report: &Report) -> Vec<Titled> {
     if let Some(level) = of_costs {
         tables.push(Titled {
             name: "What a request takes",
-            what: "With 256 callers; connections are those to all servers together, at their most.",
+            what: Cow::from(format!(
+                "{}; connections are those to all servers together, at their most.",
+                callers(level)
+            )),
             table: costs(level),
         });
     }
     if !report.servers_alone.is_empty() {
         tables.push(Titled {
             name: "The servers alone",
-            what: "Ten answers to their own benchmark count as one request.",
+            what: Cow::from("Ten answers to their own benchmark count as one request."),
             table: alone(&report.servers_alone),
         });
     }
@@ -102,7 +106,9 @@ pub(crate) fn open(open: &OpenLoop) -> Vec<Titled> {
     vec![
         Titled {
             name: "Goodput",
-            what: "Answered rightly within 50 ms of the intended start, in percent of all that came; more is better.",
+            what: Cow::from(
+                "Answered rightly within 50 ms of the intended start, in percent of all that came; more is better.",
+            ),
             table: columns(|outcome| {
                 outcome
                     .figure("goodput")
@@ -111,7 +117,7 @@ pub(crate) fn open(open: &OpenLoop) -> Vec<Titled> {
         },
         Titled {
             name: "p99 from the intended start",
-            what: "In µs, of those that were answered at all; less is better.",
+            what: Cow::from("In µs, of those that were answered at all; less is better."),
             table: columns(|outcome| outcome.figure("p99_us").map(spread)),
         },
     ]
@@ -150,6 +156,7 @@ fn counted(name: &'static str, what: &'static str, outcomes: &[Outcome]) -> Vec<
         }));
         table.add_row(cells);
     }
+    let what = Cow::from(what);
     vec![Titled { name, what, table }]
 }
 
@@ -160,7 +167,9 @@ pub(crate) fn sweep(report: &Report) -> Vec<Titled> {
     }
     vec![Titled {
         name: "Requests in a second, by settings",
-        what: "Connections to each node, times leases on each, and how many are opened at once; more is better.",
+        what: Cow::from(
+            "Connections to each node, times leases on each, and how many are opened at once; more is better.",
+        ),
         table: by_level(&report.sweep, "requests_per_s"),
     }]
 }
@@ -204,14 +213,18 @@ pub(crate) fn markdown(tables: Vec<Titled>, report: &Report) -> String {
 
 fn by_level(levels: &[Level], figure: &'static str) -> Table {
     let mut header = vec![String::new()];
-    header.extend(levels.iter().map(|level| match level.concurrency {
-        1 => "1 caller".to_owned(),
-        callers => format!("{} callers", number(callers as f64)),
-    }));
+    header.extend(levels.iter().map(callers));
     let results = levels.iter().map(|level| level.results.as_slice());
     rows(header, &results.collect::<Vec<_>>(), |outcome| {
         outcome.figure(figure).map(spread)
     })
+}
+
+fn callers(level: &Level) -> String {
+    match level.concurrency {
+        1 => "1 caller".to_owned(),
+        callers => format!("{} callers", number(callers as f64)),
+    }
 }
 
 /// Contestants are in the same order in all columns.

@@ -1,8 +1,8 @@
-//! Clients that only a feature brings in, since they take long to build.
+//! Clients that are there only where they are asked for, since they take long to build.
 
 #[cfg(feature = "rivals-redis")]
 mod fred;
-#[cfg(feature = "rival-glide")]
+#[cfg(bench_glide)]
 mod glide;
 #[cfg(feature = "rivals-redis")]
 mod rustis;
@@ -18,7 +18,7 @@ pub(super) fn lineup() -> Vec<Entry> {
         super::entry::<rustis::Rustis<1>>(),
         #[cfg(feature = "rivals-redis")]
         super::entry::<rustis::Rustis<16>>().best(),
-        #[cfg(feature = "rival-glide")]
+        #[cfg(bench_glide)]
         super::entry::<glide::Glide>().best(),
     ]
 }

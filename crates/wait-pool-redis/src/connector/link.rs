@@ -63,7 +63,7 @@ impl Link {
         let values = match &self.wire {
             Some(wire) => {
                 Call::alone(count)
-                    .ask(wire, |bytes| {
+                    .ask(count, wire, |bytes| {
                         for command in commands {
                             command.for_each(|cmd| wire::write(bytes, cmd));
                         }

@@ -180,7 +180,9 @@ impl<E: Errand> Request<'_, E> {
             }
         };
         if let Some(wire) = lease.wire() {
-            self.call.send(part, wire, self.deadline, write);
+            let (_, places) = &self.plan.parts[part as usize];
+            self.call
+                .send(part, places.len() as u32, wire, self.deadline, write);
         }
         self.call.hold(part, lease);
     }

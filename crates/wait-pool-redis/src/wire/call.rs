@@ -129,13 +129,14 @@ impl Call<()> {
 }
 
 impl Calling<()> {
-    /// Sends the one part and waits for its answers.
+    /// Sends the one part, which has so many replies, and waits for them.
     pub(crate) async fn ask(
         self,
+        replies: usize,
         wire: &Wire,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Vec<Value>, Lost> {
-        self.send(0, wire, None, write);
+        self.send(0, replies as u32, wire, None, write);
         poll_fn(|cx| self.poll(cx)).await;
         let (values, ended) = self.give_up();
         match ended.into_iter().next() {
@@ -155,18 +156,15 @@ pub(crate) enum Ended {
 }
 
 impl<H: Send + 'static> Calling<H> {
-    /// Sends a part, which is late if it is not answered by the deadline.
+    /// Sends a part that has so many replies, and is late if it is not answered by the deadline.
     pub(crate) fn send(
         &self,
         part: u32,
+        replies: u32,
         wire: &Wire,
         deadline: Option<Instant>,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        let replies = {
-            let state = self.0.state.lock();
-            state.parts[part as usize].places.len() as u32
-        };
         let receiver = Arc::clone(&self.0) as Arc<dyn Receiver>;
         if let Err(lost) = wire.send(receiver, part, replies, deadline, write) {
             self.lose(part, lost);

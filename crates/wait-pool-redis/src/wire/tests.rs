@@ -65,7 +65,7 @@ fn words(count: usize, word: &str) -> impl FnOnce(&mut Vec<u8>) {
 
 fn ask(wire: &Wire, count: usize, word: &str) -> Calling<Token> {
     let call = Call::begin((0..count as u32).collect(), std::iter::once(0..count));
-    call.send(0, wire, None, words(count, word));
+    call.send(0, count as u32, wire, None, words(count, word));
     call
 }
 
@@ -132,7 +132,7 @@ async fn parts_end_by_themselves_and_the_caller_is_woken_once() {
     let let_go = Arc::new(Mutex::new(Vec::new()));
     let call = Call::begin([1, 0, 2].into_iter().collect(), [0..2, 2..3]);
     for (part, wire, name) in [(0, &one, "one"), (1, &two, "two")] {
-        call.send(part, wire, None, words(1, "x"));
+        call.send(part, 2 - part, wire, None, words(1, "x"));
         call.hold(part, Token(Arc::clone(&let_go), name));
     }
     let mut woken = tokio_test::task::spawn(std::future::poll_fn(|cx| call.poll(cx)));
@@ -205,7 +205,7 @@ async fn who_is_late_is_told_and_disturbs_nobody() {
     let until = |ms| Some(now + Duration::from_millis(ms));
     let calls = [300, 100, 200].map(|ms| {
         let call: Calling<Token> = Call::begin([0].into_iter().collect(), std::iter::once(0..1));
-        call.send(0, &wire, until(ms), words(1, "x"));
+        call.send(0, 1, &wire, until(ms), words(1, "x"));
         call
     });
     let let_go = Arc::new(Mutex::new(Vec::new()));

@@ -82,7 +82,9 @@ impl<T> Builder<T> {
         self
     }
 
-    /// How many requests may share a connection at once. Default 64.
+    /// How many requests may share a connection at once; another one is opened when all that are open have as many, up to the
+    /// bound. Default 512: requests that share a connection travel together, so few connections with many
+    /// requests serve more than many with few.
     pub fn max_leases(mut self, per_connection: usize) -> Self {
         self.settings.max_leases = per_connection;
         self

@@ -92,7 +92,7 @@ impl Settings {
             name: Arc::from("redis"),
             client_name: None,
             max_connections: 16,
-            max_leases: 64,
+            max_leases: 512,
             max_connecting: 2,
             // The request timeout covers the wait, too.
             wait_timeout: None,

@@ -100,6 +100,16 @@ impl Failure {
         }
     }
 
+    /// A node that does not read what has been sent to it before.
+    pub(crate) fn unread(node: &NodeAddr) -> Self {
+        let detail = format!("node {node} has not read in time what was sent to it before");
+        Self {
+            kind: FailureKind::Busy,
+            error: timed_out(detail),
+            node: Some(node.clone()),
+        }
+    }
+
     /// What a shared connection says of a request that it was given.
     pub(crate) fn lost(lost: Lost) -> Self {
         let failure = Self::after_sending(lost.error);

@@ -4,11 +4,13 @@ mod health;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 use redis::{ConnectionAddr, ConnectionInfo, Pipeline, RedisResult, Value};
+use tokio::time::timeout_at;
 use wait_pool::{Lease, Pool, Status};
 
 use crate::connector::Connector;
@@ -19,6 +21,7 @@ use crate::readers::ReadFrom;
 use crate::settings::Settings;
 use crate::topology::Topology;
 use crate::turns::hook_up;
+use crate::wire::Wire;
 
 pub(crate) use health::Health;
 
@@ -162,9 +165,32 @@ impl Node {
         Err(Failure::miscounted(&self.addr))
     }
 
-    async fn lease(&self, deadline: Option<Instant>) -> Result<Lease<Connector>, Failure> {
+    /// A part in a connection that has room for a request, by the deadline.
+    ///
+    /// Cancel-safe: a place in line is left, a lease given back.
+    pub(crate) async fn lease(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<Lease<Connector>, Failure> {
         let lease = self.pool.request().deadline(deadline).lease().await;
-        lease.map_err(|error| Failure::no_connection(&self.addr, error))
+        let lease = lease.map_err(|error| Failure::no_connection(&self.addr, error))?;
+        if let Some(wire) = lease.wire() {
+            let room = poll_fn(|cx| wire.poll_room(cx));
+            match deadline {
+                Some(deadline) => timeout_at(deadline.into(), room)
+                    .await
+                    .map_err(|_| Failure::unread(&self.addr))?,
+                None => room.await,
+            }
+        }
+        Ok(lease)
+    }
+
+    /// The same if there is one at once.
+    pub(crate) fn try_lease(&self) -> Option<Lease<Connector>> {
+        let lease = self.pool.try_lease().ok()?;
+        let is_full = lease.wire().is_some_and(Wire::is_full);
+        (!is_full).then_some(lease)
     }
 }
 

@@ -21,6 +21,7 @@ mod reply;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use redis::{RedisError, Value};
@@ -84,7 +85,7 @@ impl Wire {
     /// Sends what `write` writes, which is answered by so many replies. They go to `receiver`, as a part of what
     /// it waits for, if they come by the deadline.
     ///
-    /// Never waits: what the socket does not take now is kept. Costs one lock; two and a system call where nothing
+    /// Never waits: what the socket does not take now is kept, so [ask for room](Self::poll_room) before. Costs one lock; two and a system call where nothing
     /// else is under way.
     ///
     /// # Errors
@@ -104,6 +105,17 @@ impl Wire {
             left: replies,
         };
         self.shared.outbox.send([expected], deadline, write)
+    }
+
+    /// Whether there is room for a request. If not, the task is woken when there is: what a server does not read for long is
+    /// bounded. One atomic load where there is.
+    pub(crate) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        self.shared.outbox.poll_room(cx)
+    }
+
+    /// Whether there is no room for a request. One atomic load.
+    pub(crate) fn is_full(&self) -> bool {
+        self.shared.outbox.is_full()
     }
 
     /// Whether it has ended. One atomic load.

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use redis::{Cmd, Value};
 use smallvec::SmallVec;
-use wait_pool::{AcquireError, Lease};
+use wait_pool::Lease;
 
 use super::Dispatch;
 use super::batch::Sent;
@@ -63,9 +63,7 @@ impl Errand for Given<'_> {
     }
 }
 
-type Leasing<'a> = Pin<
-    Box<dyn Future<Output = Result<Lease<Connector>, AcquireError<redis::RedisError>>> + Send + 'a>,
->;
+type Leasing<'a> = Pin<Box<dyn Future<Output = Result<Lease<Connector>, Failure>> + Send + 'a>>;
 
 impl Dispatch {
     /// Runs commands the short way, if it is one for all of them.
@@ -138,17 +136,16 @@ impl Dispatch {
     fn begin<'s, E: Errand>(&self, request: &Request<'s, E>) -> SmallVec<[(u32, Leasing<'s>); 0]> {
         let mut leasing = SmallVec::new();
         for (part, (shard, _)) in (0..).zip(&request.plan.parts) {
-            let pool = request.snapshot.primaries[*shard].pool();
+            let node = &request.snapshot.primaries[*shard];
             // Whoever is to be asked before a connection is used is asked on the other way only.
             let free = match self.settings.hooks.are_before_use() {
                 true => None,
-                false => pool.try_lease().ok(),
+                false => node.try_lease(),
             };
             match free {
                 Some(lease) => request.send(part, lease),
                 None => {
-                    let lease: Leasing<'s> =
-                        Box::pin(pool.request().deadline(request.deadline).lease());
+                    let lease: Leasing<'s> = Box::pin(node.lease(request.deadline));
                     leasing.push((part, lease));
                 }
             }
@@ -200,10 +197,7 @@ impl<E: Errand> Request<'_, E> {
                 self.send(*part, lease);
                 false
             }
-            Poll::Ready(Err(error)) => {
-                let (shard, _) = self.plan.parts[*part as usize];
-                let node = self.snapshot.primaries[shard].addr();
-                let failure = Failure::no_connection(node, error);
+            Poll::Ready(Err(failure)) => {
                 let lost = Lost {
                     error: failure.error.clone(),
                     sent: false,

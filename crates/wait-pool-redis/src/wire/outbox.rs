@@ -53,6 +53,8 @@ pub(super) struct Waiting {
 pub(super) struct Outbox {
     state: Mutex<State>,
     ended: AtomicBool,
+    /// There is no room.
+    full: AtomicBool,
 }
 
 struct State {
@@ -66,6 +68,8 @@ struct State {
     writing: Option<Writing>,
     /// The driver has been told that there is something to write.
     told: bool,
+    /// Those who wait for room.
+    crowd: Vec<Waker>,
     /// When the driver looks for those whose time is up.
     alarm: Option<Instant>,
     driver: Waker,
@@ -96,6 +100,7 @@ impl Outbox {
                 open: 0,
                 writing: Some(writing),
                 told: false,
+                crowd: Vec::new(),
                 alarm: None,
                 driver: Waker::noop().clone(),
                 put: 0,
@@ -103,7 +108,25 @@ impl Outbox {
                 end: None,
             }),
             ended: AtomicBool::new(false),
+            full: AtomicBool::new(false),
         }
+    }
+
+    /// Whether there is room for a request, or no use in waiting for it. If not, the task is woken when there is.
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.is_full() {
+            return Poll::Ready(());
+        }
+        let mut state = self.state.lock();
+        if state.has_room() || state.end.is_some() {
+            return Poll::Ready(());
+        }
+        state.crowd.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// Puts a request in, and sees to it that it leaves.
@@ -128,6 +151,9 @@ impl Outbox {
         let (begins, before) = (state.put, state.bytes.len());
         write(&mut state.bytes);
         state.put += (state.bytes.len() - before) as u64;
+        if !state.has_room() {
+            self.full.store(true, Ordering::Relaxed);
+        }
         for expected in expected {
             state.waiting.push_back(Waiting {
                 expected,
@@ -177,6 +203,12 @@ impl Outbox {
             let written = writing.write(cx);
             state = self.state.lock();
             state.written += (writing.at - before) as u64;
+            if state.has_room() && self.full.swap(false, Ordering::Relaxed) {
+                let let_in = mem::take(&mut state.crowd);
+                drop(state);
+                let_in.into_iter().for_each(Waker::wake);
+                state = self.state.lock();
+            }
             // Then the drop of the writer is what remains to be done.
             if state.end.is_some() {
                 drop(state);
@@ -261,9 +293,11 @@ impl Outbox {
         // Its drop tells the server.
         let writing = state.writing.take();
         let driver = state.driver.clone();
+        let crowd = mem::take(&mut state.crowd);
         drop(state);
         drop(writing);
         driver.wake();
+        crowd.into_iter().for_each(Waker::wake);
     }
 
     /// After the end, tells those who wait.
@@ -286,6 +320,10 @@ impl Outbox {
 }
 
 impl State {
+    const fn has_room(&self) -> bool {
+        self.put - self.written <= ROOM
+    }
+
     /// Whether the driver has to look at the clock sooner than it knows.
     fn sets_alarm(&mut self, deadline: Option<Instant>) -> bool {
         let Some(deadline) = deadline else {
@@ -321,6 +359,9 @@ impl Writing {
         self.bytes.shrink_to(KEPT);
     }
 }
+
+/// How much may wait to be written when another request is put in, however large that is.
+const ROOM: u64 = 1024 * 1024;
 
 /// How much of a buffer is kept for the next use.
 const KEPT: usize = 256 * 1024;

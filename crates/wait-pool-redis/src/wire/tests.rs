@@ -1,7 +1,6 @@
 //! A server by hand: what it is sent, and when, is what these tests look at.
 
 use std::sync::Mutex;
-use std::task::Context;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -123,6 +122,32 @@ async fn what_the_socket_does_not_take_now_is_kept_in_order() {
     server.say(":1\r\n:2\r\n:3\r\n").await;
     let answers: Vec<_> = calls.iter().map(answer).collect();
     assert_eq!(answers, [1, 2, 3].map(|n| Some(vec![int(n)])));
+}
+
+#[tokio::test]
+async fn what_a_server_does_not_read_has_a_bound() {
+    let (wire, mut server, _guest) = Server::start(1 << 16);
+    let has_room = |wire: &Wire| {
+        let cx = Context::from_waker(std::task::Waker::noop());
+        wire.poll_room(&cx).is_ready()
+    };
+    // However large a request is, it is taken while there is room.
+    let _large = ask(&wire, 1, &"x".repeat(3 << 20));
+    assert!(!has_room(&wire));
+    let mut next = tokio_test::task::spawn(std::future::poll_fn(|cx| wire.poll_room(cx)));
+    assert!(next.poll().is_pending());
+    let mut read = vec![0; 1 << 20];
+    server.stream.read_exact(&mut read).await.unwrap();
+    settle().await;
+    assert!(!next.is_woken());
+    server.stream.read_exact(&mut read).await.unwrap();
+    settle().await;
+    assert!(next.is_woken() && has_room(&wire));
+    // Nobody waits for room on what has ended.
+    let _another = ask(&wire, 1, &"x".repeat(3 << 20));
+    assert!(next.poll().is_pending());
+    wire.close();
+    assert!(next.is_woken() && has_room(&wire));
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl Contestant for OwnDriver {
     const NAME: &'static str = "ideal-own-driver";
     const VARIANT: &'static str = "";
     const PACKAGE: Option<&'static str> = None;
-    const SETTINGS: &'static str = "one connection to each server, with a driver of some 200 lines";
+    const SETTINGS: &'static str = "one connection to each server, with a driver of some 250 lines";
 
     type Values = Answer;
 

@@ -113,16 +113,23 @@ impl Connector {
     pub(crate) async fn open(&self) -> RedisResult<MultiplexedConnection> {
         let client = &self.client;
         let opened = client.get_multiplexed_async_connection_with_config(&self.config);
-        self.prepared(opened.await?).await
+        self.prepared(opened.await?, None).await
     }
 
     /// Tells the server who is there, and has it ready for reads where those go to replicas.
     async fn prepared(
         &self,
         mut connection: MultiplexedConnection,
+        wire: Option<&Wire>,
     ) -> RedisResult<MultiplexedConnection> {
-        for cmd in &self.introduction {
-            connection.send_packed_command(cmd).await?;
+        match wire {
+            // Before what others write there, which what redis-rs is given now might not be.
+            Some(wire) => wire.tell(&self.introduction),
+            None => {
+                for cmd in &self.introduction {
+                    connection.send_packed_command(cmd).await?;
+                }
+            }
         }
         if let Some(reading) = &self.reading {
             reading::prepare(&mut connection, reading.zone.as_ref()).await?;
@@ -152,7 +159,7 @@ impl Connector {
                 (opened.await?, None)
             }
         };
-        let connection = self.prepared(connection).await?;
+        let connection = self.prepared(connection, wire.as_ref()).await?;
         Ok(Link::new(connection, wire, pushes))
     }
 

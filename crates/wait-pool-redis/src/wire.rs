@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use redis::{RedisError, Value};
+use redis::{Cmd, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Lost;
@@ -105,6 +105,18 @@ impl Wire {
             left: replies,
         };
         self.shared.outbox.send([expected], deadline, write)
+    }
+
+    /// Sends commands whose answers nobody waits for.
+    pub(crate) fn tell(&self, commands: &[Cmd]) {
+        if commands.is_empty() {
+            return;
+        }
+        let nobody = Call::alone(commands.len());
+        let count = commands.len() as u32;
+        nobody.send(0, count, self, None, |bytes| {
+            commands.iter().for_each(|cmd| write(bytes, cmd));
+        });
     }
 
     /// Whether there is room for a request. If not, the task is woken when there is: what a server does not read for long is

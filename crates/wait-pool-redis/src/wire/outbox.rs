@@ -73,8 +73,9 @@ struct State {
     /// When the driver looks for those whose time is up.
     alarm: Option<Instant>,
     driver: Waker,
-    /// How much has been put in, and written, since the beginning.
+    /// How much has been put in, taken out to be written, and written, since the beginning.
     put: u64,
+    taken: u64,
     written: u64,
     end: Option<RedisError>,
 }
@@ -104,6 +105,7 @@ impl Outbox {
                 alarm: None,
                 driver: Waker::noop().clone(),
                 put: 0,
+                taken: 0,
                 written: 0,
                 end: None,
             }),
@@ -197,12 +199,15 @@ impl Outbox {
             if writing.at == writing.bytes.len() {
                 writing.clear();
                 mem::swap(&mut writing.bytes, &mut state.bytes);
+                state.taken = state.put;
             }
             drop(state);
             let before = writing.at;
             let written = writing.write(cx);
             state = self.state.lock();
-            state.written += (writing.at - before) as u64;
+            if state.end.is_none() {
+                state.written += (writing.at - before) as u64;
+            }
             if state.has_room() && self.full.swap(false, Ordering::Relaxed) {
                 let let_in = mem::take(&mut state.crowd);
                 drop(state);
@@ -292,6 +297,10 @@ impl Outbox {
         self.ended.store(true, Ordering::Relaxed);
         // Its drop tells the server.
         let writing = state.writing.take();
+        if writing.is_none() {
+            // Somebody is writing: who knows how far he has come.
+            state.written = state.taken;
+        }
         let driver = state.driver.clone();
         let crowd = mem::take(&mut state.crowd);
         drop(state);

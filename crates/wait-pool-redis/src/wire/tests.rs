@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo};
+use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::yield_now;
 
@@ -148,6 +148,18 @@ async fn what_a_server_does_not_read_has_a_bound() {
     assert!(next.poll().is_pending());
     wire.close();
     assert!(next.is_woken() && has_room(&wire));
+}
+
+#[tokio::test]
+async fn what_is_only_told_has_its_answers_swallowed() {
+    let (wire, mut server, _guest) = Server::start(1 << 16);
+    wire.tell(&[]);
+    wire.tell(&[redis::cmd("A"), redis::cmd("B")]);
+    let call = ask(&wire, 1, "x");
+    settle().await;
+    assert_eq!(server.received(), "*1\r\n$1\r\nA\r\n*1\r\n$1\r\nB\r\nx");
+    server.say("-ERR\r\n+OK\r\n:1\r\n").await;
+    assert_eq!(answer(&call), Some(vec![int(1)]));
 }
 
 #[tokio::test]

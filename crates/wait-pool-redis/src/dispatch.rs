@@ -67,10 +67,13 @@ impl Dispatch {
 
     /// Runs one command.
     pub(crate) async fn command(&self, cmd: &Cmd) -> RedisResult<Value> {
-        match self.route(cmd) {
-            Ok(_) => {}
-            Err(Refusal::Blocking) => return Box::pin(self.exclusive(cmd)).await,
-            Err(refusal) => return Err(self.refused(refusal, cmd)),
+        // A plain one is never refused, and is routed further on.
+        if self.commands.plain_key(cmd).is_none() {
+            match self.route(cmd) {
+                Ok(_) => {}
+                Err(Refusal::Blocking) => return Box::pin(self.exclusive(cmd)).await,
+                Err(refusal) => return Err(self.refused(refusal, cmd)),
+            }
         }
         let mut values = self.values(&[cmd], None).await?;
         Ok(values.pop().unwrap_or_default())

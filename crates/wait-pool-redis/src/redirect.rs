@@ -221,6 +221,7 @@ mod tests {
     fn what_may_have_run_is_left_unless_it_does_no_harm() {
         use FailureKind as Kind;
         assert_eq!(after_failure(Kind::NoConnection, false), Next::Elsewhere);
+        assert_eq!(after_failure(Kind::Unsent, false), Next::Again);
         assert_eq!(after_failure(Kind::ConnectionLost, true), Next::Again);
         assert_eq!(after_failure(Kind::ConnectionLost, false), Next::Stands);
         for kind in [Kind::NoAnswer, Kind::Busy, Kind::Refused, Kind::Unserved] {

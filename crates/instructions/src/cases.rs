@@ -45,6 +45,11 @@ pub(crate) const CASES: &[Case] = &[
         run: requests::pipeline,
     },
     Case {
+        name: "mget",
+        times: 1_000,
+        run: requests::mget,
+    },
+    Case {
         name: "lookup",
         times: 1_000,
         run: requests::lookup,

@@ -64,6 +64,20 @@ pub(crate) fn pipeline(times: u32) -> anyhow::Result<()> {
     })
 }
 
+/// An `MGET` of the same keys, which are in as many slots.
+pub(crate) fn mget(times: u32) -> anyhow::Result<()> {
+    let (servers, runtime) = server::start(NODES)?;
+    let mut pool = pool(&servers).build()?;
+    let mget = redis::cmd("MGET")
+        .arg((0..KEYS).map(key).collect::<Vec<_>>())
+        .take();
+    count(&runtime, times, async || {
+        let values: Vec<u64> = mget.query_async(&mut pool).await?;
+        ensure!(values == [VALUE; KEYS as usize]);
+        Ok(())
+    })
+}
+
 /// A lookup of the same keys.
 pub(crate) fn lookup(times: u32) -> anyhow::Result<()> {
     let (servers, runtime) = server::start(NODES)?;

@@ -24,8 +24,9 @@ struct Servers {
     listeners: Vec<TcpListener>,
     /// In the order in which they came.
     clients: Vec<BufReader<TcpStream>>,
-    /// The answers to `GET` and to `CLUSTER SLOTS`.
+    /// The answers to `GET`, to `MGET` of one key, and to `CLUSTER SLOTS`.
     value: String,
+    values: String,
     slots: String,
 }
 
@@ -38,10 +39,12 @@ pub(crate) fn start(nodes: usize) -> io::Result<(Vec<SocketAddr>, Runtime)> {
     for listener in &listeners {
         listener.set_nonblocking(true)?;
     }
+    let value = format!("${}\r\n{VALUE}\r\n", VALUE.to_string().len());
     let mut servers = Servers {
         listeners,
         clients: Vec::new(),
-        value: format!("${}\r\n{VALUE}\r\n", VALUE.to_string().len()),
+        values: format!("*1\r\n{value}"),
+        value,
         slots: slots(&addresses),
     };
     let (asks, mut asked) = UnixStream::pair()?;
@@ -80,6 +83,7 @@ impl Servers {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 answers += match words[..] {
                     ["GET", _] => &self.value,
+                    ["MGET", _] => &self.values,
                     ["CLUSTER", "SLOTS"] => &self.slots,
                     ["CLUSTER", ..] => "-ERR unknown subcommand\r\n",
                     _ => "+OK\r\n",

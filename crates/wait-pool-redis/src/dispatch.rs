@@ -7,6 +7,7 @@
 //! own. Dropping the future drops all of it.
 
 mod batch;
+mod cuts;
 mod exclusive;
 mod onward;
 mod positions;
@@ -70,7 +71,11 @@ impl Dispatch {
         // A plain one is never refused, and is routed further on.
         if self.commands.plain_key(cmd).is_none() {
             match self.route(cmd) {
-                Ok(_) => {}
+                Ok(routed) => {
+                    if let Some(cuts) = routed.split.and_then(|range| plan::cut(cmd, range)) {
+                        return Box::pin(self.cut(cmd, routed, cuts)).await;
+                    }
+                }
                 Err(Refusal::Blocking) => return Box::pin(self.exclusive(cmd)).await,
                 Err(refusal) => return Err(self.refused(refusal, cmd)),
             }
@@ -149,7 +154,10 @@ impl Dispatch {
     ) -> RedisResult<Answers> {
         let pieces = self.pieces(commands.iter().copied())?;
         match sent {
-            Some(sent) => Ok(self.resume(pieces, sent, deadline).await),
+            Some(sent) => {
+                let answers = Answers::new(pieces.len());
+                Ok(self.resume(pieces, answers, sent, deadline).await)
+            }
             None => self.batch(pieces, pipeline, deadline).await,
         }
     }

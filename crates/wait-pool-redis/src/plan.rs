@@ -17,7 +17,7 @@ use crate::route::{Route, Routed};
 use crate::slot::Slot;
 
 pub(crate) use answers::{Answers, values};
-pub(crate) use cut::cut;
+pub(crate) use cut::{Cuts, cut};
 pub(crate) use merge::Merge;
 pub(crate) use order::{Fate, keep_order};
 pub(crate) use scan::Scan;
@@ -49,6 +49,26 @@ impl<'a> Piece<'a> {
             at_any: false,
             shard: None,
         }
+    }
+
+    /// The pieces of a command that has been cut. Their answers are to be [merged](Merge::of_cuts).
+    pub(crate) fn of_cuts(
+        position: usize,
+        routed: Routed,
+        cuts: &Cuts<'_>,
+    ) -> impl Iterator<Item = Self> {
+        (0..cuts.len()).map(move |place| Self {
+            position,
+            place,
+            cmd: Cow::Owned(cuts.cmd(place)),
+            routed: Routed {
+                route: Route::Slot(cuts.slot(place)),
+                split: None,
+                ..routed
+            },
+            at_any: false,
+            shard: None,
+        })
     }
 
     /// By which route its successor is found if the node it went to no longer serves. `None` if it was for

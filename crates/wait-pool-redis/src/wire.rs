@@ -30,7 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::error::Lost;
 
 pub(crate) use call::{Call, Calling, Ended};
-pub(crate) use command::{write, write_framed, write_more};
+pub(crate) use command::{write, write_framed, write_more, write_words};
 use driver::Driver;
 pub(crate) use guest::Guest;
 use guest::Inbox;

@@ -122,6 +122,32 @@ async fn a_transaction_follows_ask_and_moved_as_a_whole() {
     assert_eq!((moved, third), ((3, 30), (4, 40)));
 }
 
+#[tokio::test]
+async fn the_cuts_of_a_command_go_where_each_is_sent() {
+    let (cluster, mut pool, tag, slot) = start();
+    let of_slot = ["a", "b"].map(|name| format!("{{{tag}}}{name}"));
+    let others = (0..20).map(|number| format!("key{number}"));
+    let keys: Vec<String> = of_slot.iter().cloned().chain(others).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (key, key)).collect();
+    let _: () = pool.mset(&pairs).await.unwrap();
+
+    let migration = cluster
+        .begin_migration(slot, &cluster.masters()[1])
+        .unwrap();
+    migration.migrate_all().unwrap();
+    let asked: Vec<String> = pool.mget(&keys).await.unwrap();
+    assert_eq!(asked, keys);
+    assert!(said(&cluster, "ASK") > 0);
+    migration.finish().unwrap();
+    let moved: Vec<String> = pool.mget(&keys).await.unwrap();
+    assert_eq!(moved, keys);
+    assert!(said(&cluster, "MOVED") > 0);
+    let gone: usize = pool.unlink(&keys).await.unwrap();
+    assert_eq!(gone, keys.len());
+    let nothing: usize = pool.exists(&keys).await.unwrap();
+    assert_eq!(nothing, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_is_down_is_asked_again() {
     let (cluster, mut pool, tag, slot) = start();

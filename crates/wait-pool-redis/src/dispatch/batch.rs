@@ -28,7 +28,8 @@ pub(super) struct Outcome {
 /// A part that has been sent: to whom, and what came back, if anything.
 pub(super) struct Sent {
     pub(super) node: Arc<Node>,
-    pub(super) positions: Vec<usize>,
+    /// By their numbers.
+    pub(super) pieces: Vec<usize>,
     pub(super) outcome: Option<Result<Vec<Value>, Failure>>,
 }
 
@@ -79,18 +80,18 @@ impl Dispatch {
         Ok(answers)
     }
 
-    /// Goes on with commands that have been sent.
+    /// Goes on with pieces that have been sent.
     pub(super) async fn resume<'a>(
         &'a self,
         pieces: Vec<Piece<'a>>,
+        mut answers: Answers,
         sent: Vec<Sent>,
         deadline: Option<Instant>,
     ) -> Answers {
-        let mut answers = Answers::new(pieces.len());
         let mut parts = Vec::new();
         for Sent {
             node,
-            positions,
+            pieces: numbers,
             outcome,
         } in sent
         {
@@ -102,7 +103,7 @@ impl Dispatch {
                 piece,
                 prelude: None,
             };
-            let items = positions.into_iter().map(item).collect();
+            let items = numbers.into_iter().map(item).collect();
             let outcome = self.after(&pieces, items, &node, outcome, Budget::WHOLE);
             parts.extend(self.keep(&pieces, &mut answers, outcome));
         }

@@ -121,8 +121,8 @@ impl Dispatch {
             return self.shard_of(key, snapshot);
         }
         let routed = self.route(cmd).ok()?;
-        let is_one = |(_, _, step): (usize, isize, usize)| cmd.args_iter().len() <= 1 + step;
-        if routed.scripts.is_some() || !routed.split.is_none_or(is_one) {
+        let is_whole = |range| plan::cut(cmd, range).is_none();
+        if routed.scripts.is_some() || !routed.split.is_none_or(is_whole) {
             return None;
         }
         match routed.route {
@@ -229,7 +229,7 @@ impl<E: Errand> Request<'_, E> {
             };
             sent.push(Sent {
                 node: self.snapshot.primaries[*shard].clone(),
-                positions,
+                pieces: positions,
                 outcome,
             });
         }

@@ -9,7 +9,7 @@ use crate::keys::{self, ResponsePolicy};
 use crate::nodes::Node;
 use crate::plan::{self, Answers, Item, Merge, Piece, Scan};
 use crate::refresh::Snapshot;
-use crate::route::{Route, Routed};
+use crate::route::Route;
 use crate::slot::Slot;
 
 /// Where items go.
@@ -120,34 +120,16 @@ impl Spread<'_, '_> {
 
     /// Cuts a piece whose keys are in several slots.
     fn is_cut(&mut self, number: usize) -> bool {
-        let whole = &self.pieces[number];
+        let whole = self.pieces[number].clone();
         let (position, routed, at_any) = (whole.position, whole.routed, whole.at_any);
         let range = routed.split;
         let Some(cuts) = range.and_then(|range| plan::cut(&whole.cmd, range)) else {
             return false;
         };
-        let merge = match routed.response {
-            ResponsePolicy::Default => {
-                let keys: Vec<_> = cuts.iter().map(|cut| cut.keys.clone()).collect();
-                let count = keys.iter().map(Vec::len).sum();
-                Merge::Keys(keys, count)
-            }
-            policy => Merge::Policy(policy),
-        };
+        let merge = Merge::of_cuts(routed.response, &cuts);
         self.answers.split(position, merge, cuts.len());
-        for (place, cut) in cuts.into_iter().enumerate() {
-            self.pieces.push(Piece {
-                position,
-                place,
-                cmd: Cow::Owned(cut.cmd),
-                routed: Routed {
-                    route: Route::Slot(cut.slot),
-                    split: None,
-                    ..routed
-                },
-                at_any,
-                shard: None,
-            });
+        for piece in Piece::of_cuts(position, routed, &cuts) {
+            self.pieces.push(Piece { at_any, ..piece });
             self.assign(self.pieces.len() - 1);
         }
         true

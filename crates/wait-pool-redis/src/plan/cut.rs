@@ -1,26 +1,40 @@
 //! Cutting a command with many keys into one for each slot.
 
+use std::ops::Range;
+
 use redis::{Arg, Cmd};
+use smallvec::SmallVec;
 
 use crate::route::KeyRange;
 use crate::slot::Slot;
 
-/// What one slot gets of a command.
+/// A command with many keys, cut: one command for each slot, in the order of the slots. Each has its keys, with
+/// what belongs to them, in the command's own order and as often as they stand there; what stands before and
+/// behind the keys is in every one. Up to sixteen keys take no allocation.
 #[derive(Debug)]
-pub(crate) struct Cut {
-    pub(crate) slot: Slot,
-    pub(crate) cmd: Cmd,
-    /// Which of the command's keys it has.
-    pub(crate) keys: Vec<usize>,
+pub(crate) struct Cuts<'a> {
+    words: SmallVec<[&'a [u8]; 20]>,
+    /// Where the keys stand, and how many words belong to each.
+    keys: Range<usize>,
+    step: usize,
+    slots: SmallVec<[Slot; 16]>,
+    shares: Shares,
 }
 
-/// Cuts a command by the slots of its keys, in the order of their first keys. Each cut has its keys, with what
-/// belongs to them, in the command's own order and as often as they stand there; what stands before and behind
-/// the keys is in every one.
+/// Which of a command's keys each of its cuts has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shares {
+    /// Those of one cut together.
+    keys: SmallVec<[u32; 16]>,
+    /// Where those of each cut end.
+    ends: SmallVec<[u32; 16]>,
+}
+
+/// Cuts a command by the slots of its keys.
 ///
 /// `None` if nothing is to be cut: one slot has all keys, or the command is not as it should be, which
 /// the server then says.
-pub(crate) fn cut(cmd: &Cmd, (first, last, step): KeyRange) -> Option<Vec<Cut>> {
+pub(crate) fn cut(cmd: &Cmd, (first, last, step): KeyRange) -> Option<Cuts<'_>> {
     let args = || cmd.args_iter().map(word);
     let end = match last {
         0.. => first.checked_add_signed(last)?.checked_add(step)?,
@@ -30,35 +44,85 @@ pub(crate) fn cut(cmd: &Cmd, (first, last, step): KeyRange) -> Option<Vec<Cut>> 
     if end > args().len() || !count.is_multiple_of(step) {
         return None;
     }
-    let keys = || args().take(end).skip(first).step_by(step);
-    let slot = Slot::of(keys().next()?);
-    if keys().skip(1).all(|key| Slot::of(key) == slot) {
+    let slots = || args().take(end).skip(first).step_by(step).map(Slot::of);
+    let only = slots().next()?;
+    if slots().skip(1).all(|slot| slot == only) {
         return None;
     }
 
-    let mut cuts: Vec<Cut> = Vec::new();
-    let words: Vec<&[u8]> = args().collect();
-    for (number, group) in words[first..end].chunks(step).enumerate() {
-        let slot = Slot::of(group[0]);
-        let known = cuts.iter().position(|cut| cut.slot == slot);
-        let at = known.unwrap_or_else(|| {
-            let mut cmd = Cmd::new();
-            cmd.arg(&words[..first]);
-            cuts.push(Cut {
-                slot,
-                cmd,
-                keys: Vec::new(),
-            });
-            cuts.len() - 1
-        });
-        let cut = &mut cuts[at];
-        cut.cmd.arg(group);
-        cut.keys.push(number);
-    }
-    for cut in &mut cuts {
-        cut.cmd.arg(&words[end..]);
+    let mut numbered: SmallVec<[(Slot, u32); 16]> = slots().zip(0..).collect();
+    numbered.sort_by_key(|(slot, _)| *slot);
+    let mut cuts = Cuts {
+        words: args().collect(),
+        keys: first..end,
+        step,
+        slots: SmallVec::new(),
+        shares: Shares::default(),
+    };
+    for group in numbered.chunk_by(|(slot, _), (next, _)| slot == next) {
+        cuts.slots.push(group[0].0);
+        cuts.shares.push(group.iter().map(|(_, number)| *number));
     }
     Some(cuts)
+}
+
+impl Cuts<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slot that a cut is for.
+    pub(crate) fn slot(&self, cut: usize) -> Slot {
+        self.slots[cut]
+    }
+
+    pub(crate) const fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// How many words a cut has.
+    pub(crate) fn words_in(&self, cut: usize) -> usize {
+        self.words.len() - self.keys.len() + self.shares.of(cut).len() * self.step
+    }
+
+    /// The words of a cut.
+    pub(crate) fn words(&self, cut: usize) -> impl Iterator<Item = &[u8]> {
+        let before = &self.words[..self.keys.start];
+        let groups = self.shares.of(cut).iter().flat_map(|&key| {
+            let at = self.keys.start + key as usize * self.step;
+            &self.words[at..at + self.step]
+        });
+        let behind = &self.words[self.keys.end..];
+        before.iter().chain(groups).chain(behind).copied()
+    }
+
+    /// A cut as a command.
+    pub(crate) fn cmd(&self, cut: usize) -> Cmd {
+        let mut cmd = Cmd::new();
+        for word in self.words(cut) {
+            cmd.arg(word);
+        }
+        cmd
+    }
+}
+
+impl Shares {
+    /// Another cut has these keys.
+    pub(super) fn push(&mut self, keys: impl Iterator<Item = u32>) {
+        self.keys.extend(keys);
+        self.ends.push(self.keys.len() as u32);
+    }
+
+    /// How many keys there are.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The numbers of a cut's keys.
+    pub(crate) fn of(&self, cut: usize) -> &[u32] {
+        let begin = cut.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.keys[begin as usize..self.ends[cut] as usize]
+    }
 }
 
 fn word(arg: Arg<&[u8]>) -> &[u8] {
@@ -78,45 +142,44 @@ mod tests {
         Cmd::new().arg(words.split(' ').collect::<Vec<_>>()).take()
     }
 
-    fn show(cuts: Option<Vec<Cut>>) -> Vec<(String, Vec<usize>)> {
-        let text = |cmd: &Cmd| {
-            let words = cmd
-                .args_iter()
-                .map(|arg| str::from_utf8(word(arg)).unwrap());
-            words.collect::<Vec<_>>().join(" ")
+    fn show(cmd: &Cmd, range: KeyRange) -> Vec<(String, Vec<u32>)> {
+        let cuts = cut(cmd, range).unwrap();
+        let show = |cut| {
+            let made = cuts.cmd(cut);
+            let words = made.args_iter().map(word);
+            let words: Vec<_> = words.map(|word| str::from_utf8(word).unwrap()).collect();
+            assert_eq!(words.len(), cuts.words_in(cut));
+            (words.join(" "), cuts.shares().of(cut).to_vec())
         };
-        let cuts = cuts.unwrap_or_default();
-        cuts.into_iter()
-            .map(|cut| (text(&cut.cmd), cut.keys))
-            .collect()
+        (0..cuts.len()).map(show).collect()
     }
 
     #[test]
     fn keys_go_by_slots_with_what_belongs_to_them() {
         assert_eq!(
-            show(cut(&cmd("MGET a {b}1 a {b}2"), (1, -1, 1))),
+            show(&cmd("MGET a {b}1 a {b}2"), (1, -1, 1)),
             [
-                ("MGET a a".into(), vec![0, 2]),
-                ("MGET {b}1 {b}2".into(), vec![1, 3])
+                ("MGET {b}1 {b}2".into(), vec![1, 3]),
+                ("MGET a a".into(), vec![0, 2])
             ]
         );
         assert_eq!(
-            show(cut(&cmd("MSET a 1 b 2 a 3"), (1, -1, 2))),
+            show(&cmd("MSET a 1 b 2 a 3"), (1, -1, 2)),
             [
-                ("MSET a 1 a 3".into(), vec![0, 2]),
-                ("MSET b 2".into(), vec![1])
+                ("MSET b 2".into(), vec![1]),
+                ("MSET a 1 a 3".into(), vec![0, 2])
             ]
         );
         assert_eq!(
-            show(cut(&cmd("JSON.MGET a b $"), (1, -2, 1))),
+            show(&cmd("JSON.MGET a b $"), (1, -2, 1)),
             [
-                ("JSON.MGET a $".into(), vec![0]),
-                ("JSON.MGET b $".into(), vec![1])
+                ("JSON.MGET b $".into(), vec![1]),
+                ("JSON.MGET a $".into(), vec![0])
             ]
         );
         assert_eq!(
-            show(cut(&cmd("X o a b z"), (2, 1, 1))),
-            [("X o a z".into(), vec![0]), ("X o b z".into(), vec![1])]
+            show(&cmd("X o a b z"), (2, 1, 1)),
+            [("X o b z".into(), vec![1]), ("X o a z".into(), vec![0])]
         );
     }
 
@@ -140,14 +203,16 @@ mod tests {
                 return Ok(());
             };
             let mut seen = vec![0; keys.len()];
-            for cut in cuts {
-                prop_assert_eq!(cut.cmd.args_iter().len(), cut.keys.len() + 1);
-                for (key, number) in cut.cmd.args_iter().map(word).skip(1).zip(cut.keys) {
-                    prop_assert_eq!(key, keys[number].as_bytes());
-                    prop_assert_eq!(Slot::of(key), cut.slot);
-                    seen[number] += 1;
+            for cut in 0..cuts.len() {
+                let own = cuts.shares().of(cut);
+                prop_assert_eq!(cuts.words(cut).count(), own.len() + 1);
+                for (key, &number) in cuts.words(cut).skip(1).zip(own) {
+                    prop_assert_eq!(key, keys[number as usize].as_bytes());
+                    prop_assert_eq!(Slot::of(key), cuts.slot(cut));
+                    seen[number as usize] += 1;
                 }
             }
+            prop_assert_eq!(cuts.shares().keys(), keys.len());
             prop_assert!(seen.iter().all(|&times| times == 1));
         }
     }

@@ -6,13 +6,14 @@ use crate::error::Failure;
 use crate::keys::ResponsePolicy;
 use crate::node::NodeAddr;
 
+use super::cut::{Cuts, Shares};
 use super::scan::Scan;
 
 /// How the answers to a command's pieces become the answer to the command.
 #[derive(Clone, Debug)]
 pub(crate) enum Merge {
-    /// Each answer is a list; its items belong to these keys. So many keys there are.
-    Keys(Vec<Vec<usize>>, usize),
+    /// Each answer is a list; its items belong to these keys.
+    Keys(Shares),
     /// All lists become one.
     Concat,
     /// Which node said what.
@@ -28,6 +29,14 @@ pub(crate) enum Merge {
 type Answered = Result<Value, Failure>;
 
 impl Merge {
+    /// How the answers to a command's cuts come together.
+    pub(crate) fn of_cuts(response: ResponsePolicy, cuts: &Cuts<'_>) -> Self {
+        match response {
+            ResponsePolicy::Default => Self::Keys(cuts.shares().clone()),
+            policy => Self::Policy(policy),
+        }
+    }
+
     /// Whether the answers that are there are enough.
     pub(crate) fn is_settled(&self, answers: &[Option<Answered>]) -> bool {
         let first_is_enough = matches!(self, Self::Policy(ResponsePolicy::OneSucceeded));
@@ -45,12 +54,22 @@ impl Merge {
         if answers.is_empty() {
             return Err(Failure::unserved());
         }
-        let values = match all(answers) {
-            Ok(values) => values,
-            Err(error) => return error,
-        };
+        match all(answers) {
+            Ok(values) => self.merge_values(values),
+            Err(error) => error,
+        }
+    }
+
+    /// Makes one answer of those of all pieces, none of which is an error.
+    pub(crate) fn merge_values(self, values: Vec<Value>) -> Answered {
+        // What a server says beside its answer belongs to none of the others.
+        let values = values.into_iter().map(|value| match value {
+            Value::Attribute { data, .. } => *data,
+            value => value,
+        });
+        let values: Vec<_> = values.collect();
         Ok(match self {
-            Self::Keys(keys, count) => by_keys(values, &keys, count)?,
+            Self::Keys(shares) => by_keys(values, &shares)?,
             Self::Concat => Value::Array(items(values)?),
             Self::Nodes(nodes) => {
                 let names = nodes
@@ -88,8 +107,6 @@ fn all(answers: Vec<Option<Answered>>) -> Result<Vec<Value>, Answered> {
         let answer = answer.unwrap_or_else(|| Err(Failure::unserved()));
         match answer {
             Ok(Value::ServerError(_)) | Err(_) => return Err(answer),
-            // What a server says beside its answer belongs to none of the others.
-            Ok(Value::Attribute { data, .. }) => values.push(*data),
             Ok(value) => values.push(value),
         }
     }
@@ -104,9 +121,10 @@ fn first(values: Vec<Value>) -> Value {
     values.into_iter().next().unwrap_or_default()
 }
 
-fn by_keys(values: Vec<Value>, keys: &[Vec<usize>], count: usize) -> Answered {
-    let mut merged = vec![Value::Nil; count];
-    for (value, keys) in values.into_iter().zip(keys) {
+fn by_keys(values: Vec<Value>, shares: &Shares) -> Answered {
+    let mut merged = vec![Value::Nil; shares.keys()];
+    for (cut, value) in values.into_iter().enumerate() {
+        let keys = shares.of(cut);
         let Value::Array(items) = value else {
             return Err(Failure::unmergeable());
         };
@@ -115,7 +133,7 @@ fn by_keys(values: Vec<Value>, keys: &[Vec<usize>], count: usize) -> Answered {
             return Err(Failure::unmergeable());
         }
         for (item, &key) in items.into_iter().zip(keys) {
-            merged[key] = item;
+            merged[key as usize] = item;
         }
     }
     Ok(Value::Array(merged))
@@ -197,6 +215,14 @@ mod tests {
         Value::Array(numbers.iter().copied().map(Value::Int).collect())
     }
 
+    fn shares(of_cuts: &[&[u32]]) -> Shares {
+        let mut shares = Shares::default();
+        for of_cut in of_cuts {
+            shares.push(of_cut.iter().copied());
+        }
+        shares
+    }
+
     fn error(code: &str) -> Value {
         redis::parse_redis_value(format!("-{code} no\r\n").as_bytes()).unwrap()
     }
@@ -209,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_key_gets_its_own_value() {
-        let merge = || Merge::Keys(vec![vec![0, 3], vec![2, 1]], 4);
+        let merge = || Merge::Keys(shares(&[&[0, 3], &[2, 1]]));
         let lists = [ints(&[10, 13]), ints(&[12, 11])];
         assert_eq!(merged(merge(), lists), ints(&[10, 11, 12, 13]));
         for wrong in [ints(&[1]), ints(&[1, 2, 3]), Value::Nil] {
@@ -245,7 +271,7 @@ mod tests {
             data: Box::new(data),
             attributes: vec![(text("ttl"), Value::Int(1))],
         };
-        let merge = Merge::Keys(vec![vec![1], vec![0]], 2);
+        let merge = Merge::Keys(shares(&[&[1], &[0]]));
         let lists = [attribute(ints(&[11])), ints(&[10])];
         assert_eq!(merged(merge, lists), ints(&[10, 11]));
         let sets = [Value::Set(vec![Value::Int(1)]), attribute(ints(&[2]))];

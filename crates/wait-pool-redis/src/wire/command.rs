@@ -11,8 +11,17 @@ pub(crate) fn write(bytes: &mut Vec<u8>, cmd: &Cmd) {
         return cmd.write_packed_command(bytes);
     }
     let words = cmd.args_iter();
-    number(bytes, b"*", words.len());
-    write_more(bytes, words.map(simple));
+    write_words(bytes, words.len(), words.map(simple));
+}
+
+/// Writes a command of so many words.
+pub(crate) fn write_words<'a>(
+    bytes: &mut Vec<u8>,
+    count: usize,
+    words: impl Iterator<Item = &'a [u8]>,
+) {
+    number(bytes, b"*", count);
+    write_more(bytes, words);
 }
 
 fn simple(word: Arg<&[u8]>) -> &[u8] {

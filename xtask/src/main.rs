@@ -1,6 +1,7 @@
 //! The project's tasks: `cargo xtask <verb>`.
 
 mod bench;
+mod chaos;
 mod ci;
 mod cluster;
 mod demo;
@@ -30,6 +31,8 @@ enum Verb {
     Demo(demo::Args),
     /// Measure wait-pool beside its rivals
     Bench(bench::Args),
+    /// Break a cluster in every way while it is used, and look at what comes of it
+    Chaos(chaos::Args),
     /// Run every test, those on real servers included
     Test(test::Args),
     /// Run the models of what threads do to each other, in every order
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     let result = match Verb::parse() {
         Verb::Demo(args) => demo::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Chaos(args) => chaos::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Loom(args) => loom::run(&args),
         Verb::Ci(args) => ci::run(&args),

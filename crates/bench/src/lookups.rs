@@ -44,7 +44,7 @@ pub(crate) struct Args {
     markdown: Option<PathBuf>,
     /// What to measure
     #[arg(long, value_name = "PART,…", value_delimiter = ',', value_enum,
-          default_values = ["closed", "open", "allocations"])]
+          default_values = ["closed", "open", "large", "allocations"])]
     parts: Vec<Part>,
     /// The pool at other settings than its own, and nothing else
     #[arg(long, conflicts_with = "parts")]
@@ -72,6 +72,8 @@ enum Part {
     Closed,
     /// Requests that come when they come
     Open,
+    /// Small requests beside those for large values
+    Large,
     /// What a request allocates
     Allocations,
     /// What a request costs in system calls; needs strace

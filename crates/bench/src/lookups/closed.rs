@@ -13,7 +13,7 @@ use nix::sys::time::TimeValLike as _;
 use tokio::runtime::{Builder, Runtime};
 
 use super::contestant::Contestant;
-use super::data::{draw, wrong};
+use super::data::{Keys, draw, draw_large, wrong};
 use super::sample::Sample;
 use super::site::Site;
 
@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closed {
     pub(crate) callers: usize,
+    /// How many more there are, each of whose requests is for ten values of a mebibyte. How long those take does not
+    /// count.
+    pub(crate) large: usize,
     /// Before anything counts.
     pub(crate) warm_up: Duration,
     pub(crate) time: Duration,
@@ -66,7 +69,13 @@ pub(crate) fn measure<C: Contestant>(
     let callers: Vec<_> = (0..closed.callers)
         .map(|number| {
             let (contestant, course) = (Arc::clone(&contestant), Arc::clone(&course));
-            runtime.spawn(call(contestant, course, number as u64))
+            runtime.spawn(call(contestant, course, number as u64, draw))
+        })
+        .collect();
+    let large: Vec<_> = (0..closed.large)
+        .map(|number| {
+            let (contestant, course) = (Arc::clone(&contestant), Arc::clone(&course));
+            runtime.spawn(call(contestant, course, number as u64, draw_large))
         })
         .collect();
 
@@ -86,14 +95,19 @@ pub(crate) fn measure<C: Contestant>(
         for caller in callers {
             latencies.push(caller.await?);
         }
-        anyhow::Ok(latencies)
+        let mut of_large = 0;
+        for caller in large {
+            of_large += caller.await?.len();
+        }
+        anyhow::Ok((latencies, of_large))
     };
     let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, ended).await });
     drop(contestant);
     runtime.shutdown_timeout(PATIENCE);
 
     let mut histogram = Histogram::<u64>::new(3)?;
-    for latency in ended??.into_iter().flatten() {
+    let (latencies, of_large) = ended??;
+    for latency in latencies.into_iter().flatten() {
         histogram.record(latency)?;
     }
     let requests = histogram.len() as f64;
@@ -123,12 +137,21 @@ pub(crate) fn measure<C: Contestant>(
             each((worked.writes - work.writes) as f64),
         ),
     ]);
+    if closed.large > 0 {
+        let large_per_s = of_large as f64 / time.as_secs_f64();
+        sample.figures.push(("large_requests_per_s", large_per_s));
+    }
     Ok(sample)
 }
 
 /// One caller. Returns in nanoseconds how long each request took that ended in time and was answered;
 /// errors and wrong values count whenever they happen.
-async fn call<C: Contestant>(contestant: Arc<C>, course: Arc<Course>, seed: u64) -> Vec<u64> {
+async fn call<C: Contestant>(
+    contestant: Arc<C>,
+    course: Arc<Course>,
+    seed: u64,
+    draw: fn(&mut Rng) -> Keys,
+) -> Vec<u64> {
     let mut random = Rng::with_seed(seed);
     let mut latencies = Vec::new();
     loop {

@@ -1,15 +1,20 @@
 //! What is looked up: keys by number, and values that anybody can derive from them.
 
+use std::ops::Range;
+
 use fastrand::Rng;
 
 /// How many keys there are.
 pub(crate) const KEYS: u32 = 100_000;
+/// How many there are with values of a mebibyte, besides.
+pub(crate) const LARGE: u32 = 30;
 /// How many keys each request asks for, all different.
 pub(crate) const PER_REQUEST: usize = 10;
 
 const NAME: usize = 16;
 const SHORTEST: usize = 64;
 const LONGEST: usize = 128;
+const MEBIBYTE: usize = 1024 * 1024;
 
 /// A key: `key:` and twelve digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +53,12 @@ impl Key {
         Self { index, name }
     }
 
-    /// 64 to 128 bytes of any kind, which change from key to key.
+    /// Those behind the others, whose values are large.
+    pub(crate) fn large() -> impl Iterator<Item = Self> {
+        (KEYS..KEYS + LARGE).map(Self::new)
+    }
+
+    /// 64 to 128 bytes of any kind, which change from key to key; a mebibyte if it is a large one.
     pub(crate) fn value(self) -> Vec<u8> {
         let (word, length) = self.pattern();
         word.into_iter().cycle().take(length).collect()
@@ -67,7 +77,10 @@ impl Key {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        let length = SHORTEST + (mixed % (LONGEST - SHORTEST + 1) as u64) as usize;
+        let length = match self.index {
+            ..KEYS => SHORTEST + (mixed % (LONGEST - SHORTEST + 1) as u64) as usize,
+            _ => MEBIBYTE,
+        };
         (mixed.to_le_bytes(), length)
     }
 }
@@ -80,10 +93,19 @@ impl AsRef<[u8]> for Key {
 
 /// Ten different keys by chance.
 pub(crate) fn draw(random: &mut Rng) -> Keys {
+    draw_of(random, 0..KEYS)
+}
+
+/// Ten of the large ones.
+pub(crate) fn draw_large(random: &mut Rng) -> Keys {
+    draw_of(random, KEYS..KEYS + LARGE)
+}
+
+fn draw_of(random: &mut Rng, indices: Range<u32>) -> Keys {
     let mut drawn = [u32::MAX; PER_REQUEST];
     for position in 0..PER_REQUEST {
         drawn[position] = loop {
-            let index = random.u32(..KEYS);
+            let index = random.u32(indices.clone());
             if !drawn[..position].contains(&index) {
                 break index;
             }
@@ -144,6 +166,19 @@ mod tests {
         assert_eq!(values.len(), KEYS as usize);
         let lengths: HashSet<_> = values.iter().map(Vec::len).collect();
         assert_eq!(lengths, (SHORTEST..=LONGEST).collect());
+    }
+
+    #[test]
+    fn large_ones_are_apart() {
+        let mut random = Rng::with_seed(3);
+        let large: Vec<_> = Key::large().collect();
+        assert!(
+            draw_large(&mut random)
+                .iter()
+                .all(|key| large.contains(key))
+        );
+        assert!(!draw(&mut random).iter().any(|key| large.contains(key)));
+        assert_eq!(large[0].value().len(), MEBIBYTE);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use super::closed::{self, Closed};
 use super::contestant::{Entry, Settings, lineup, tuned};
 use super::open::{IN_TIME, Open};
-use super::report::{Level, OpenLoop, Outcome, Rate, Report};
+use super::report::{Beside, Level, OpenLoop, Outcome, Rate, Report};
 use super::site::Site;
 use super::turns::take;
 use super::{Args, Part, server_limit, sweep, system_calls, table};
@@ -17,6 +17,8 @@ use crate::progress::print;
 const RATES: [f64; 6] = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5];
 /// Whose throughput stands for the capacity, and with how many callers.
 const CAPACITY: (&str, &str, usize) = ("wait-pool-redis", "pipe", 256);
+/// Who asks for little beside others who ask for much, and how many those are.
+const BESIDE: (usize, [usize; 3]) = (16, [0, 1, 4]);
 /// Requests in the pipelines of the servers' own benchmark.
 const PIPELINES: [u32; 2] = [16, 64];
 
@@ -94,6 +96,10 @@ impl Plan {
             print(&table::terminal(table::open(&open)));
             report.open_loop = Some(open);
         }
+        if self.does(Part::Large) {
+            report.beside_large = self.beside_large(&site);
+            print(&table::terminal(table::beside_large(&report)));
+        }
         if self.does(Part::Allocations) {
             report.allocations = self.each("allocations", |entry| {
                 (entry.allocations)(&site, self.effort.counted)
@@ -141,6 +147,7 @@ impl Plan {
     fn at(&self, level: usize) -> Closed {
         Closed {
             callers: self.levels[level],
+            large: 0,
             warm_up: self.effort.warm_up,
             time: self.effort.time,
         }
@@ -212,6 +219,7 @@ impl Plan {
         let entry = entry.expect("it is in the lineup");
         let closed = Closed {
             callers,
+            large: 0,
             warm_up: self.effort.warm_up,
             time: self.effort.time,
         };
@@ -220,6 +228,37 @@ impl Plan {
             .collect::<anyhow::Result<_>>()?;
         let figure = Outcome::of(entry, &samples).figure("requests_per_s");
         Ok(figure.map_or(0.0, |figure| figure.median))
+    }
+
+    /// A few callers beside others whose values are large.
+    fn beside_large(&self, site: &Site) -> Vec<Beside> {
+        let (callers, columns) = BESIDE;
+        let best = self.contestants.iter().filter(|entry| entry.best);
+        let best: Vec<Entry> = best.copied().collect();
+        let titles: Vec<_> = best.iter().map(Entry::title).collect();
+        let samples = take(
+            "beside large",
+            &titles,
+            columns.len(),
+            self.effort.rounds,
+            |_, column, index| {
+                let closed = Closed {
+                    callers,
+                    large: columns[column],
+                    warm_up: self.effort.warm_up,
+                    time: self.effort.time,
+                };
+                (best[index].closed)(site, closed)
+            },
+        );
+        let columns = columns.into_iter().zip(samples);
+        columns
+            .map(|(large, samples)| Beside {
+                concurrency: callers,
+                large,
+                results: outcomes(&best, &samples),
+            })
+            .collect()
     }
 
     /// What is counted once and in one way.

@@ -25,6 +25,7 @@ pub(crate) struct Report {
     pub(crate) servers_alone: Vec<Outcome>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) open_loop: Option<OpenLoop>,
+    pub(crate) beside_large: Vec<Beside>,
     pub(crate) allocations: Vec<Outcome>,
     pub(crate) system_calls: Vec<Outcome>,
     pub(crate) sweep: Vec<Level>,
@@ -34,6 +35,14 @@ pub(crate) struct Report {
 #[derive(Debug, Serialize)]
 pub(crate) struct Level {
     pub(crate) concurrency: usize,
+    pub(crate) results: Vec<Outcome>,
+}
+
+/// So many callers, beside so many others whose values are large.
+#[derive(Debug, Serialize)]
+pub(crate) struct Beside {
+    pub(crate) concurrency: usize,
+    pub(crate) large: usize,
     pub(crate) results: Vec<Outcome>,
 }
 

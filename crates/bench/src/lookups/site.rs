@@ -114,6 +114,11 @@ impl Site {
             }
             batch.query::<()>(&mut connection)?;
         }
+        for key in Key::large() {
+            let mut set = cmd("SET");
+            set.arg(key.as_ref()).arg(key.value());
+            set.query::<()>(&mut connection)?;
+        }
         Ok(())
     }
 }

@@ -41,6 +41,7 @@ pub(crate) fn texts(report: &Report) -> Vec<Part> {
             "open loop",
             report.open_loop.iter().flat_map(open).collect(),
         ),
+        ("beside large", beside_large(report)),
         ("allocations", allocations(report)),
         ("system calls", system_calls(report)),
         ("sweep", sweep(report)),
@@ -123,6 +124,40 @@ pub(crate) fn open(open: &OpenLoop) -> Vec<Titled> {
     ]
 }
 
+/// Small requests beside large ones.
+pub(crate) fn beside_large(report: &Report) -> Vec<Titled> {
+    let Some(first) = report.beside_large.first() else {
+        return Vec::new();
+    };
+    let mut header = vec![String::new()];
+    header.extend(report.beside_large.iter().map(|beside| match beside.large {
+        0 => "alone".to_owned(),
+        large => format!("beside {large}"),
+    }));
+    let results = report.beside_large.iter().map(|beside| &*beside.results);
+    let results: Vec<_> = results.collect();
+    let table = |name, what: String, figure: &'static str| Titled {
+        name,
+        what: Cow::from(what),
+        table: rows(header.clone(), &results, |outcome| {
+            outcome.figure(figure).map(spread)
+        }),
+    };
+    let callers = first.concurrency;
+    let who = format!(
+        "In µs, of {callers} callers beside others who ask for ten values of 1 MiB; less is better."
+    );
+    vec![
+        table("p50 beside large values", who.clone(), "p50_us"),
+        table("p99 beside large values", who, "p99_us"),
+        table(
+            "Large requests in a second",
+            "Of those others, together; more is better.".to_owned(),
+            "large_requests_per_s",
+        ),
+    ]
+}
+
 /// What requests allocate.
 pub(crate) fn allocations(report: &Report) -> Vec<Titled> {
     let what = "On one thread, with 16 callers; less is better.";
@@ -168,7 +203,7 @@ pub(crate) fn sweep(report: &Report) -> Vec<Titled> {
     vec![Titled {
         name: "Requests in a second, by settings",
         what: Cow::from(
-            "Connections to each node, times leases on each, and how many are opened at once; more is better.",
+            "Connections to each node, times leases on each; two are opened at once where nothing else is said. More is better.",
         ),
         table: by_level(&report.sweep, "requests_per_s"),
     }]

@@ -48,18 +48,11 @@ impl Stage {
         self.cluster.read().urls()
     }
 
-    /// The connections to each node now, unless somebody is changing the cluster.
-    pub(crate) fn open(&self) -> Option<Vec<usize>> {
-        let cluster = self.cluster.try_read()?;
-        let nodes = cluster.nodes().iter();
-        Some(nodes.map(|node| cluster.proxy(node).open()).collect())
-    }
-
-    /// The most connections that each node has had at once.
-    pub(crate) fn most_open(&self) -> Vec<usize> {
+    /// How many connections clients have open to all nodes.
+    pub(crate) fn open(&self) -> usize {
         let cluster = self.cluster.read();
         let nodes = cluster.nodes().iter();
-        nodes.map(|node| cluster.proxy(node).most_open()).collect()
+        nodes.map(|node| cluster.proxy(node).open()).sum()
     }
 
     /// Does what a step says, until it is over and the cluster whole.
@@ -181,7 +174,10 @@ impl Stage {
 fn slots_of(node: &Node) -> anyhow::Result<Vec<RangeInclusive<u16>>> {
     let nodes: String = cmd("CLUSTER").arg("NODES").query(&mut node.connection()?)?;
     let own = nodes.lines().find(|line| line.contains("myself"));
-    let words = own.context("a node does not know itself")?.split(' ').skip(8);
+    let words = own
+        .context("a node does not know itself")?
+        .split(' ')
+        .skip(8);
     let range = |word: &str| {
         let (first, last) = word.split_once('-').unwrap_or((word, word));
         Some(first.parse().ok()?..=last.parse().ok()?)
@@ -202,7 +198,9 @@ fn move_slot(cluster: &Cluster, slot: u16, to: &Node) -> anyhow::Result<()> {
 fn max_clients(node: &Node) -> anyhow::Result<()> {
     let mut connection = node.connection()?;
     let info: InfoDict = cmd("INFO").arg("clients").query(&mut connection)?;
-    let now: usize = info.get("connected_clients").context("INFO is incomplete")?;
+    let now: usize = info
+        .get("connected_clients")
+        .context("INFO is incomplete")?;
     let mut set = |count: usize| {
         let mut set = cmd("CONFIG");
         set.arg("SET").arg("maxclients").arg(count);

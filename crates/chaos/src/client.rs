@@ -14,7 +14,8 @@ pub trait Client: Clone + Send + Sync + 'static {
     fn command(&self, cmd: &Cmd) -> impl Future<Output = RedisResult<Value>> + Send;
 
     /// Runs commands that go to several nodes, and gives an answer for each.
-    fn pipeline(&self, pipeline: &Pipeline) -> impl Future<Output = RedisResult<Vec<Value>>> + Send;
+    fn pipeline(&self, pipeline: &Pipeline)
+    -> impl Future<Output = RedisResult<Vec<Value>>> + Send;
 
     /// Adds one to a key twice in a transaction, on a connection of its own where it has such, after `WATCH`. Gives both
     /// numbers, or nothing if the key was changed meanwhile.

@@ -31,10 +31,7 @@ impl Client for Ours {
 
     async fn pipeline(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
         let count = pipeline.len();
-        self.0
-            .clone()
-            .req_packed_commands(pipeline, 0, count)
-            .await
+        self.0.clone().req_packed_commands(pipeline, 0, count).await
     }
 
     async fn add_twice(&self, key: &str) -> RedisResult<Option<[i64; 2]>> {

@@ -60,7 +60,7 @@ pub fn run<C: Client>(options: Options, tell: &(dyn Fn(&str) + Sync)) -> anyhow:
         tasks.spawn_on(work, runtime.handle());
     }
     let broken = thread::scope(|scope| {
-        let watched = scope.spawn(|| watch(&stage, &seen));
+        let watched = scope.spawn(|| watch(&seen));
         let broken = break_it(&stage, &client, &seen, options, tell);
         seen.is_over.store(true, Relaxed);
         let watched = watched.join().expect("it only looks");
@@ -72,15 +72,15 @@ pub fn run<C: Client>(options: Options, tell: &(dyn Fn(&str) + Sync)) -> anyhow:
     let mut report = broken.report(options, &watched, &seen);
     C::NAME.clone_into(&mut report.client);
     if let Some(cap) = client.cap_per_node() {
-        let peaks = stage.most_open();
-        report.connection_cap = (cap + CONTROL) * peaks.len();
-        report.nodes_above_cap = peaks.iter().filter(|peak| **peak > cap + CONTROL).count();
+        let peaks = || watched.peaks.values();
+        report.connection_cap = (cap + CONTROL) * peaks().len();
+        report.nodes_above_cap = peaks().filter(|peak| **peak > cap + CONTROL).count();
     }
     let held = || client.held().map_or(0, |held| held.in_use + held.waiting);
     let waiters = until_none(held);
     drop(client);
     report.leaked = Leaked {
-        connections: until_none(|| stage.open().map_or(0, |open| open.iter().sum())),
+        connections: until_none(|| stage.open()),
         tasks: until_none(|| runtime.metrics().num_alive_tasks() - idle_tasks),
         waiters,
         file_descriptors: until_none(|| open_files().unwrap_or_default().saturating_sub(files)),
@@ -170,9 +170,9 @@ impl Broken {
     }
 }
 
-/// What is left of something that has to become none, after a second at most.
+/// What is left of something that has to become none, after some seconds at most.
 fn until_none(left: impl Fn() -> usize) -> usize {
-    let end = Instant::now() + Duration::from_secs(1);
+    let end = Instant::now() + Duration::from_secs(10);
     while left() > 0 && Instant::now() < end {
         thread::sleep(Duration::from_millis(10));
     }

@@ -1,10 +1,11 @@
 //! What is seen from outside: how much is answered, and how many connections there are.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::breakage::Stage;
+use crate::sockets;
 use crate::work::Seen;
 
 const LOOK: Duration = Duration::from_millis(50);
@@ -15,19 +16,25 @@ pub(crate) struct Watched {
     begun: Instant,
     /// Since the beginning.
     answered: Vec<u64>,
+    /// The most connections at once, to all nodes and to each.
     pub(crate) peak_connections: usize,
+    pub(crate) peaks: BTreeMap<u16, usize>,
 }
 
 /// Looks until it is over.
-pub(crate) fn watch(stage: &Stage, seen: &Seen) -> Watched {
+pub(crate) fn watch(seen: &Seen) -> Watched {
     let mut watched = Watched {
         begun: Instant::now(),
         answered: Vec::new(),
         peak_connections: 0,
+        peaks: BTreeMap::new(),
     };
     while !seen.is_over.load(Relaxed) {
-        if let Some(open) = stage.open() {
-            watched.peak_connections = watched.peak_connections.max(open.iter().sum());
+        let open = sockets::by_port().unwrap_or_default();
+        watched.peak_connections = watched.peak_connections.max(open.values().sum());
+        for (port, count) in open {
+            let peak = watched.peaks.entry(port).or_default();
+            *peak = count.max(*peak);
         }
         // By the clock: what was missed while this thread did not run is what there was before.
         let looks = watched.begun.elapsed().as_millis() / LOOK.as_millis();
@@ -84,6 +91,7 @@ mod tests {
             begun: Instant::now(),
             answered: answered.to_vec(),
             peak_connections: 0,
+            peaks: BTreeMap::new(),
         }
     }
 

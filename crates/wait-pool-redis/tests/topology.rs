@@ -741,3 +741,22 @@ fn settings_are_shown_without_what_they_hold() {
     assert!(shown.contains("address_map: set"), "{shown}");
     assert!(shown.contains("resolver: Some(set)"), "{shown}");
 }
+
+/// Nor of the tasks that would keep it up to date.
+#[tokio::test]
+async fn nothing_is_left_of_a_pool_that_is_gone() {
+    let cluster = Cluster::start(1, 0).unwrap();
+    let alive = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = alive();
+    let mut pool = Pool::builder(cluster.urls()).build().unwrap();
+    for _ in 0..2 {
+        let _: () = pool.set("key", 1).await.unwrap();
+    }
+    assert!(alive() > before);
+    drop(pool);
+    until("all tasks have ended", || alive() == before).await;
+}

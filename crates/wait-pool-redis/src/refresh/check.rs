@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use super::Topologies;
 
@@ -17,6 +19,8 @@ pub(super) struct Check {
     traffic: AtomicBool,
     /// Whether there is a task.
     under_way: AtomicBool,
+    /// The last one.
+    task: Mutex<Option<AbortHandle>>,
 }
 
 impl Check {
@@ -39,7 +43,17 @@ impl Check {
         };
         if !self.under_way.swap(true, Ordering::SeqCst) {
             let task = Task(Arc::downgrade(topologies));
-            runtime.spawn(check(task, interval));
+            let task = runtime.spawn(check(task, interval));
+            *self.task.lock() = Some(task.abort_handle());
+        }
+    }
+}
+
+/// Without a pool there is nothing to look at.
+impl Drop for Check {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get_mut() {
+            task.abort();
         }
     }
 }

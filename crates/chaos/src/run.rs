@@ -16,6 +16,7 @@ use crate::breakage::Stage;
 use crate::client::Client;
 use crate::report::{Count, Leaked, Report};
 use crate::script::{Fault, Script};
+use crate::sockets;
 use crate::watch::{Watched, watch};
 use crate::work::{Seen, prepare, work};
 
@@ -51,6 +52,8 @@ pub fn run<C: Client>(options: Options, tell: &(dyn Fn(&str) + Sync)) -> anyhow:
         .enable_all()
         .build()?;
     let files = open_files()?;
+    // Where connections cannot be counted, none would be too many.
+    sockets::by_port()?;
     let idle_tasks = runtime.metrics().num_alive_tasks();
     let client = runtime.block_on(C::open(stage.urls()))?;
     runtime.block_on(prepare(&client))?;
